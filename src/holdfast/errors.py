@@ -1,0 +1,51 @@
+"""The error family. Every message names what is wrong, where, which value, and what to do."""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """Base of every error that Holdfast raises on purpose; its text is meant for the person at the keyboard."""
+
+
+class SettingsError(HoldfastError):
+    """A setting or a rules file (YAML) is missing, unknown or out of range."""
+
+
+class SourceError(HoldfastError):
+    """A landing file as a whole cannot be read or mapped onto the data contract."""
+
+
+class BatchRefusedError(HoldfastError):
+    """Landing batches were refused as a whole; the accepted ones of the same run are safely stored."""
+
+
+class MissingDataError(HoldfastError):
+    """A stage needs data that no earlier stage has written."""
+
+
+class ImmatureLabelError(HoldfastError):
+    """Labels were asked for before their horizon had fully elapsed."""
+
+
+class LeakageError(HoldfastError):
+    """Data at or after a cutoff would have reached the features of that cutoff."""
+
+
+class FeatureStoreError(HoldfastError):
+    """The feature store is unreachable, or lacks a view, a feature or a customer."""
+
+
+class ModelError(HoldfastError):
+    """A model cannot be trained, stored, verified or loaded."""
+
+
+class CampaignError(HoldfastError):
+    """A campaign's definition or state does not allow what was asked."""
+
+
+class ChannelError(HoldfastError):
+    """A message could not be handed to its channel; nothing is known to have been delivered."""
+
+
+class AmbiguousDeliveryError(HoldfastError):
+    """The channel broke off after the message was handed over; it may or may not have been delivered."""

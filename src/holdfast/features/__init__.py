@@ -1,0 +1,1 @@
+"""Customer features, each declared once: computation, Feast field, expectation, documentation and reason text."""

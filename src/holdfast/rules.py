@@ -1,0 +1,122 @@
+"""The shop's business rules: data in ``config/retention.yaml``, validated here, never branches in code."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone; write one such as 'America/New_York'") from error
+    return name
+
+
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Rule(BaseModel):
+    """Base of every rules model: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shop(Rule):
+    """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency."""
+
+    name: str
+    source: str
+    timezone: TimeZoneName
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Label(Rule):
+    """What counts as churned: no order with a positive amount within ``horizon_days`` after the cutoff.
+
+    ``word`` is what reports call it: a shop whose customers mostly come back calls it *lapsing*, not *leaving*.
+    """
+
+    horizon_days: Annotated[int, Field(ge=1)]
+    word: str
+
+
+class Population(Rule):
+    """Who is scored: customers with an order in the last ``active_days`` days before the cutoff."""
+
+    active_days: Annotated[int, Field(ge=1)]
+
+
+class Training(Rule):
+    """Which cutoffs train and test, and which candidates compete.
+
+    Training cutoffs run from ``first_cutoff`` in steps of ``step_days``. The last ``test_cutoffs`` matured cutoffs of
+    the same grid, ``test_step_days`` apart, test; for each of them a candidate is fitted only on cutoffs whose labels
+    had matured by then. ``metric`` decides which candidate is better.
+    """
+
+    first_cutoff: date
+    step_days: Annotated[int, Field(ge=1)]
+    test_cutoffs: Annotated[int, Field(ge=1)]
+    test_step_days: Annotated[int, Field(ge=1)]
+    candidates: Annotated[list[str], Field(min_length=1)]
+    metric: Literal["auc", "average_precision"]
+    seed: int
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> Training:
+        if self.test_step_days % self.step_days:
+            raise ValueError(
+                f"test_step_days {self.test_step_days} must be a multiple of step_days {self.step_days}, "
+                "so that test cutoffs lie on the training grid"
+            )
+        return self
+
+
+class ThresholdTiers(Rule):
+    """Tier by probability: high from ``high`` on, medium from ``medium`` on, low below."""
+
+    by: Literal["threshold"]
+    high: Share
+    medium: Share
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ThresholdTiers:
+        if self.medium >= self.high:
+            raise ValueError(f"medium ({self.medium}) must lie below high ({self.high})")
+        return self
+
+
+class CapacityTiers(Rule):
+    """Tier by rank: the ``high`` likeliest to churn are high, the next ``medium`` are medium (numbers of customers)."""
+
+    by: Literal["capacity"]
+    high: Annotated[int, Field(ge=0)]
+    medium: Annotated[int, Field(ge=0)]
+
+
+class Scoring(Rule):
+    """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets."""
+
+    shards: Annotated[int, Field(ge=1, le=1024)]
+    reasons: Annotated[int, Field(ge=1)]
+
+
+class Rules(Rule):
+    """All business rules of one shop."""
+
+    shop: Shop
+    label: Label
+    population: Population
+    training: Training
+    tiers: Annotated[ThresholdTiers | CapacityTiers, Field(discriminator="by")]
+    scoring: Scoring

@@ -1,0 +1,115 @@
+"""Settings of one deployment, read once from the environment (prefix ``HOLDFAST_``) and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _checkout() -> Path:
+    """The folder that holds ``dags/`` and ``feature_repo/``: the checkout this package runs from."""
+    return Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Where things are and how to reach them. Business rules are not here: they live in YAML (``holdfast.rules``).
+
+    Every path below ``home`` is derived from it, so that one variable moves all that Holdfast writes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", frozen=True, extra="ignore")
+
+    project: Path = Field(default_factory=_checkout, description="folder with dags/, feature_repo/, config/, sources/")
+    home: Annotated[Path, Field(default_factory=lambda: _checkout() / "var", description="all that is written")]
+    rules: Path | None = Field(default=None, description="business rules; default <project>/config/retention.yaml")
+    campaigns: Path | None = Field(default=None, description="campaign files; default <project>/campaigns")
+    operations_url: str | None = Field(default=None, description="SQLAlchemy URL; default SQLite below home")
+    mlflow_url: str | None = Field(default=None, description="MLflow tracking and registry URI; default SQLite")
+    feast_registry_url: str | None = Field(default=None, description="SQLAlchemy URL of Feast's registry")
+    smtp_host: str = "127.0.0.1"
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
+    smtp_sender: str = "Holdfast <care@shop.example>"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool = False
+    loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
+    airflow_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
+    feast_port: Annotated[int, Field(ge=1, le=65535)] = 6566
+
+    @property
+    def rules_file(self) -> Path:
+        return self.rules or self.project / "config" / "retention.yaml"
+
+    @property
+    def campaigns_dir(self) -> Path:
+        return self.campaigns or self.project / "campaigns"
+
+    @property
+    def sources_dir(self) -> Path:
+        return self.project / "sources"
+
+    @property
+    def landing(self) -> Path:
+        """Where the shop's files arrive."""
+        return self.home / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables of accepted data, features and scores."""
+        return self.home / "lake"
+
+    @property
+    def work(self) -> Path:
+        """Intermediate files of one DAG run; safe to delete when nothing runs."""
+        return self.home / "work"
+
+    @property
+    def mailbox(self) -> Path:
+        """The Maildir that the local SMTP sink fills."""
+        return self.home / "mail"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def quality_dir(self) -> Path:
+        """Great Expectations' file context (suites are committed there)."""
+        return self.project / "great_expectations"
+
+    @property
+    def quality_output(self) -> Path:
+        """Validation results and Data Docs."""
+        return self.home / "quality"
+
+    @property
+    def operations(self) -> str:
+        return self.operations_url or f"sqlite:///{self.home / 'operations.db'}"
+
+    @property
+    def mlflow(self) -> str:
+        return self.mlflow_url or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.home / "mlflow" / "artifacts"
+
+    @property
+    def feast_repo(self) -> Path:
+        return self.project / "feature_repo"
+
+    @property
+    def feast_registry(self) -> str:
+        return self.feast_registry_url or f"sqlite:///{self.home / 'feast' / 'registry.db'}"
+
+    @property
+    def feast_online(self) -> Path:
+        return self.home / "feast" / "online.db"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
