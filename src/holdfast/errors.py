@@ -19,6 +19,10 @@ class BatchRefusedError(HoldfastError):
     """Landing batches were refused as a whole; the accepted ones of the same run are safely stored."""
 
 
+class QualityError(HoldfastError):
+    """Rows that passed the contract break a Great Expectations expectation; nothing of their shard was stored."""
+
+
 class MissingDataError(HoldfastError):
     """A stage needs data that no earlier stage has written."""
 
@@ -45,6 +49,18 @@ class CampaignError(HoldfastError):
 
 class ChannelError(HoldfastError):
     """A message could not be handed to its channel; nothing is known to have been delivered."""
+
+
+class TemporaryChannelError(ChannelError):
+    """The channel refused a message for now (SMTP 4xx); the same message may be tried again later."""
+
+
+class ChannelUnavailableError(TemporaryChannelError):
+    """Nobody answers at the channel, or it turns every message away; whoever sends should stop and come back."""
+
+
+class MessageRefusedError(ChannelError):
+    """The channel refused this message for good (SMTP 5xx)."""
 
 
 class AmbiguousDeliveryError(HoldfastError):

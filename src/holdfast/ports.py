@@ -7,10 +7,74 @@ the same contract tests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Literal, Protocol
 
 import pandas as pd
+import pyarrow as pa
+
+from holdfast.campaign.definition import CampaignRun
+from holdfast.campaign.eligibility import Standing
+from holdfast.campaign.offers import Coupon
+from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
+from holdfast.campaign.policy import Selection
+from holdfast.model.candidates import FittedModel
+from holdfast.model.promotion import Verdict
+from holdfast.model.record import CandidateRun, ModelVersion
+
+Alias = Literal["champion", "challenger"]
+
+
+@dataclass(frozen=True)
+class RaggedRow:
+    """A row with another number of columns than the header."""
+
+    row: int
+    columns: int
+    expected: int
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file's rows: text columns under the file's own names, and ``row``, each row's number (the header is row 1)."""
+
+    rows: pa.Table
+    ragged: tuple[RaggedRow, ...] = ()
+
+
+class Landing(Protocol):
+    """Where the shop's files arrive."""
+
+    def paths(self) -> Sequence[str]:
+        """All files that have landed, by their path below the landing directory, sorted."""
+        ...
+
+    def batch(self, path: str) -> str:
+        """The identity of the file's content: the same bytes give the same batch, whatever the file is called."""
+        ...
+
+    def read(self, path: str, kind: Literal["csv", "parquet"]) -> FileContent:
+        """The file's rows as text.
+
+        Raises SourceError, naming file, place and remedy, when the file as a whole cannot be read.
+        """
+        ...
+
+
+class Quality(Protocol):
+    """Expectations on the accepted rows of a lake table, and the record of every validation."""
+
+    def check(self, table: str, rows: pd.DataFrame, name: str) -> None:
+        """Validate and record under ``name``. Raises QualityError naming the expectation and the observed value."""
+        ...
+
+    def publish(self) -> Path:
+        """Bring the readable record (Data Docs) up to date and return its first page."""
+        ...
 
 
 class Lake(Protocol):
@@ -53,7 +117,22 @@ class Vault(Protocol):
 
 
 class FeatureStore(Protocol):
-    """Feast, as the loop uses it."""
+    """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""
+
+    def apply(self) -> list[str]:
+        """Bring the registry in line with ``feature_repo/``; returns the names of the feature views."""
+        ...
+
+    def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Put each feature view's rows (``holdfast.features.compute``) in the place of those of the same cutoffs."""
+        ...
+
+    def snapshot(self, cutoff: date) -> pd.DataFrame:
+        """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and all catalogue features.
+
+        Raises MissingDataError when the features of this cutoff have not been written.
+        """
+        ...
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         """``entities`` (customer_id, event_timestamp) with every catalogue feature as of event_timestamp joined on.
@@ -62,8 +141,8 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def materialize(self, cutoff: datetime) -> int:
-        """Copy each customer's latest features up to and including ``cutoff`` online; returns customers written."""
+    def materialize(self, cutoff: datetime) -> None:
+        """Copy the features as of ``cutoff`` online."""
         ...
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
@@ -75,4 +154,125 @@ class FeatureStore(Protocol):
 
         Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version (text).
         """
+        ...
+
+
+class Scratch(Protocol):
+    """Tables that one task of a DAG run hands to the next by name. Readers never see a half-written one."""
+
+    def write(self, name: str, rows: pd.DataFrame) -> str:
+        """Keep ``rows`` under ``name`` (``2017-11-26/training``) in the place of an earlier one; returns its path."""
+        ...
+
+    def read(self, path: str) -> pd.DataFrame:
+        """The rows written to ``path``. Raises MissingDataError when they are gone."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Where models, and the story of how each came to be, are kept for people to review."""
+
+    def log(self, run: CandidateRun) -> str:
+        """Record the run with its model and return the run's id."""
+        ...
+
+    def register(self, run_id: str) -> ModelVersion:
+        """Make the run's model a version and the challenger. A repeated call gives the same version."""
+        ...
+
+    def aliased(self, alias: Alias) -> ModelVersion | None:
+        """The version that now holds this alias, if any."""
+        ...
+
+    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
+        """Write the verdict on the version and, when it says so, make it the champion in one step."""
+        ...
+
+    def load(self, version: ModelVersion) -> FittedModel:
+        """The version's model. Raises ModelError when its files are gone or are not those that were registered."""
+        ...
+
+
+class OperationsTransaction(Protocol):
+    """One transaction on the operations database: all of what is written through it is kept, or none."""
+
+    def run(self, campaign_id: str) -> CampaignRun | None:
+        """The campaign run as it was planned, or None."""
+        ...
+
+    def standings(self, customer_ids: Sequence[str], since: datetime) -> Mapping[str, Standing]:
+        """What is known about e-mailing each of these customers; ``recent_messages`` counts those planned since."""
+        ...
+
+    def add(self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupon]) -> None:
+        """Write the run, its assignments and skips, and per coupon the offer and its planned message."""
+        ...
+
+    def counts(self, campaign_id: str) -> Counts:
+        """The rows now held about the run."""
+        ...
+
+    def planned(self, campaign_id: str, shard: int, shards: int) -> list[int]:
+        """Outbox ids of the shard's planned messages, in the order of planning."""
+        ...
+
+    def claim(self, outbox_id: int, worker: str, at: datetime) -> Claim | None:
+        """Claim a planned message; None when it is no longer planned. Holds once the transaction is committed."""
+        ...
+
+    def coupon(self, campaign_id: str, customer_id: str) -> Coupon: ...
+
+    def finish(self, claim: Claim, outcome: Outcome, at: datetime) -> bool:
+        """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
+
+        A message that failed or was skipped voids its coupon.
+        """
+        ...
+
+    def history(self, customer_id: str) -> list[CustomerRecord]:
+        """Every campaign run that met this customer, the latest first."""
+        ...
+
+    def run_ids(self) -> list[str]:
+        """The ids of all campaign runs, in the order of planning."""
+        ...
+
+    def lapse_claims(self, campaign_id: str, claimed_before: datetime) -> int:
+        """Make messages claimed before that moment ``unknown`` and return their number."""
+        ...
+
+
+class Operations(Protocol):
+    """The operations database: campaign runs, assignments, coupons, the outbox; contacts and consents beside them."""
+
+    def reading(self) -> AbstractContextManager[OperationsTransaction]:
+        """A consistent view; nothing is written."""
+        ...
+
+    def writing(self) -> AbstractContextManager[OperationsTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+    def planning(self) -> AbstractContextManager[OperationsTransaction]:
+        """As ``writing``, with every other planner kept waiting: what one plan reads no other changes meanwhile."""
+        ...
+
+
+class MailConnection(Protocol):
+    """An open way to the mail server."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand the message over; returning means that the server has taken responsibility for it.
+
+        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers), MessageRefusedError
+        (refused for good), AmbiguousDeliveryError (broken off after the message was handed over).
+        """
+        ...
+
+
+class MailChannel(Protocol):
+    """Where e-mail goes."""
+
+    def connect(self) -> AbstractContextManager[MailConnection]:
+        """One connection for many messages, closed when the block ends. Raises ChannelUnavailableError."""
         ...

@@ -28,12 +28,16 @@ class Rule(BaseModel):
 
 
 class Shop(Rule):
-    """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency."""
+    """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency.
+
+    ``note`` is what readers of a report must know about the data.
+    """
 
     name: str
     source: str
     timezone: TimeZoneName
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    note: str | None = None
 
     @property
     def zone(self) -> ZoneInfo:

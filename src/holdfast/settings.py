@@ -77,6 +77,10 @@ class Settings(BaseSettings):
         return self.home / "reports"
 
     @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
     def quality_dir(self) -> Path:
         """Great Expectations' file context (suites are committed there)."""
         return self.project / "great_expectations"
@@ -109,6 +113,11 @@ class Settings(BaseSettings):
     @property
     def feast_online(self) -> Path:
         return self.home / "feast" / "online.db"
+
+    @property
+    def feast_offline(self) -> Path:
+        """Feature tables: one folder a feature view, one Parquet file a cutoff."""
+        return self.home / "feast" / "offline"
 
     @property
     def airflow_home(self) -> Path:

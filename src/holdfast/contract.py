@@ -1,0 +1,289 @@
+"""The row checks of the data contract: text in, typed accepted rows and explained rejections out.
+
+Every rule comes from ``holdfast.schemas``. A row is judged by the first rule it breaks, in this order: its columns
+one by one, then references, then its key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from holdfast.schemas import Column, Privacy, Table, Type
+
+BATCH = "batch"
+"""Name of the column that says which landing batch brought a row."""
+
+PROVENANCE = (BATCH, "file", "row", "zone", "latest")
+"""Columns that ``check`` needs beside the table's own.
+
+``batch`` and ``file`` as text; ``row`` the row's number in the file (the header is row 1); ``zone`` the IANA zone of
+times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies in the future.
+"""
+
+REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy")
+"""Columns of rejections, the quarantine's columns."""
+
+WITHHELD = "(withheld: personal)"
+_LONGEST_VALUE = 200
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_INFINITY = r"(?i)^[+-]?inf(inity)?$"
+_TIME = (
+    r"^(?P<local>\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?)"
+    r"(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
+)
+
+
+class RowRule(StrEnum):
+    """Why a row is rejected."""
+
+    COLUMNS = "number of columns"
+    MISSING = "missing"
+    NOT_A_NUMBER = "not a number"
+    NOT_FINITE = "not finite"
+    BELOW_MINIMUM = "below minimum"
+    ABOVE_MAXIMUM = "above maximum"
+    NOT_ALLOWED = "not allowed"
+    NOT_A_TIME = "not a time"
+    NO_ZONE = "time without zone"
+    NONEXISTENT_TIME = "nonexistent time"
+    FUTURE = "future time"
+    UNKNOWN_REFERENCE = "unknown reference"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+_REMEDIES = {
+    RowRule.COLUMNS: "Deliver the row with as many columns as the header; quote values that hold a comma.",
+    RowRule.MISSING: "Fill in {field}; {table} cannot do without it.",
+    RowRule.NOT_A_NUMBER: "Write {field} as a plain number such as 12.50, with a point and no thousands separator.",
+    RowRule.NOT_FINITE: "Write a finite number into {field}, or leave the row out.",
+    RowRule.BELOW_MINIMUM: "{field} must be at least {minimum}.",
+    RowRule.ABOVE_MAXIMUM: "{field} must be at most {maximum}.",
+    RowRule.NOT_ALLOWED: "{field} must be one of {allowed}.",
+    RowRule.NOT_A_TIME: "Write {field} as ISO 8601, such as 2017-11-26 14:05:00 or 2017-11-26T14:05:00Z.",
+    RowRule.NO_ZONE: "Write {field} with an offset or Z, or declare the zone of the input (times: …) in the mapping.",
+    RowRule.NONEXISTENT_TIME: "This local time was skipped by daylight saving; write {field} with an offset or Z.",
+    RowRule.FUTURE: "{field} lies after the end of the file's landing day; correct it or land it on its own day.",
+    RowRule.UNKNOWN_REFERENCE: "Deliver the row of {references} with this id first, or correct {field}.",
+    RowRule.DUPLICATE: "Nothing to do: the same row was accepted before.",
+    RowRule.CONFLICT: "Another row with this {field} was accepted before and stays; give this one a key of its own.",
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """``accepted``: the table's columns, typed, and ``batch``. ``rejected``: one line a row, columns ``REJECTED``."""
+
+    accepted: pd.DataFrame
+    rejected: pd.DataFrame
+
+
+def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.DataFrame) -> Checked:
+    """Convert ``rows`` to the table's types and split them into accepted and rejected.
+
+    ``rows`` holds text columns by canonical name (a nullable column may be absent; empty text is null) and
+    ``PROVENANCE``; their order decides which of several rows with one key is the first and stays. ``known`` gives, for
+    each column that references another table, the keys to be had there. ``held`` gives rows that are stored already
+    (the table's columns and ``batch``): a new row with the key of one is rejected, except that rows stored by a batch
+    of ``rows`` itself do not count, so that a half-stored batch can be checked again.
+    """
+    judged = _Judged(table, rows)
+    typed = {column.name: _convert(column, judged) for column in table.columns}
+    for column in table.columns:
+        if column.references is not None:
+            present = pd.Series(typed[column.name])
+            unknown = ~present.isin(known[column.name]) & present.notna()
+            judged.reject(unknown.to_numpy(), column, RowRule.UNKNOWN_REFERENCE)
+    frame = pd.DataFrame({**typed, BATCH: rows[BATCH].to_pandas()})
+    _reject_repeated_keys(judged, frame, held)
+    return Checked(accepted=frame[judged.sound].reset_index(drop=True), rejected=judged.rejections())
+
+
+def no_rejections() -> pd.DataFrame:
+    """An empty frame of rejections."""
+    return pd.DataFrame(columns=list(REJECTED)).astype({"row": "Int64"})
+
+
+def remedy(rule: RowRule, table: Table | None = None, column: Column | None = None) -> str:
+    """What to do about a rejection."""
+    return _REMEDIES[rule].format(
+        table=table.name if table else "",
+        field=column.name if column else ", ".join(table.key) if table else "",
+        minimum=_plain(column.minimum) if column else "",
+        maximum=_plain(column.maximum) if column else "",
+        allowed=", ".join(column.allowed or ()) if column else "",
+        references=column.references if column else "",
+    )
+
+
+def _plain(number: float | None) -> str:
+    return "" if number is None else f"{number:,.15g}"
+
+
+@dataclass
+class _Judged:
+    """Rows under judgement: which have been rejected so far, on which column and rule."""
+
+    table: Table
+    rows: pa.Table
+    verdicts: list[tuple[Column | None, RowRule]] = field(default_factory=list)
+    verdict: NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.verdict = np.full(self.rows.num_rows, -1, dtype=np.int32)
+
+    @property
+    def sound(self) -> NDArray[np.bool_]:
+        """The rows that no rule has rejected yet."""
+        return self.verdict < 0
+
+    def text(self, column: Column) -> pa.ChunkedArray:
+        """The column's text; empty is null."""
+        if column.name not in self.rows.column_names:
+            return pa.chunked_array([pa.nulls(self.rows.num_rows, pa.string())])
+        text = self.rows[column.name]
+        return pc.if_else(pc.equal(text, ""), None, text)
+
+    def reject(self, broken: NDArray[np.bool_], column: Column | None, rule: RowRule) -> None:
+        """Reject the rows of the mask ``broken`` that are still sound; ``column`` None means the key."""
+        new = broken & self.sound
+        if new.any():
+            self.verdicts.append((column, rule))
+            self.verdict[new] = len(self.verdicts) - 1
+
+    def rejections(self) -> pd.DataFrame:
+        parts = [self._explain(column, rule, number) for number, (column, rule) in enumerate(self.verdicts)]
+        if not parts:
+            return no_rejections()
+        return pd.concat(parts, ignore_index=True).sort_values(["file", "row"], kind="stable", ignore_index=True)
+
+    def _explain(self, column: Column | None, rule: RowRule, number: int) -> pd.DataFrame:
+        rows = self.rows.take(np.flatnonzero(self.verdict == number))
+        concerned = [column] if column else [self.table.column(name) for name in self.table.key]
+        texts = [_shown(rows, one) for one in concerned]
+        return pd.DataFrame(
+            {
+                BATCH: rows[BATCH].to_pandas(),
+                "file": rows["file"].to_pandas(),
+                "row": rows["row"].to_pandas().astype("Int64"),
+                "table": self.table.name,
+                "field": ", ".join(one.name for one in concerned),
+                "rule": str(rule),
+                "value": [", ".join(parts) for parts in zip(*texts, strict=True)],
+                "remedy": remedy(rule, self.table, column),
+            },
+            columns=list(REJECTED),
+        )
+
+
+def _shown(rows: pa.Table, column: Column) -> list[str]:
+    """The values as a person may see them in quarantine."""
+    if column.privacy is Privacy.DIRECT:
+        return [WITHHELD] * rows.num_rows
+    if column.name not in rows.column_names:
+        return [""] * rows.num_rows
+    return [(value or "")[:_LONGEST_VALUE] for value in rows[column.name].to_pylist()]
+
+
+def _convert(column: Column, judged: _Judged) -> Any:
+    """The column's typed values, after rejecting the rows whose value breaks one of its rules."""
+    text = judged.text(column)
+    if not column.nullable:
+        judged.reject(_mask(pc.is_null(text)), column, RowRule.MISSING)
+    if column.type is Type.FLOAT:
+        return _numbers(column, text, judged)
+    if column.type is Type.TIMESTAMP:
+        return _times(column, text, judged)
+    if column.allowed is not None:
+        known = pc.is_in(text, value_set=pa.array(column.allowed))
+        judged.reject(_mask(pc.and_(pc.is_valid(text), pc.invert(known))), column, RowRule.NOT_ALLOWED)
+    return text.to_pandas()
+
+
+def _numbers(column: Column, text: pa.ChunkedArray, judged: _Judged) -> NDArray[np.float64]:
+    plain = pc.match_substring_regex(text, _NUMBER)
+    infinite = _mask(pc.match_substring_regex(text, _INFINITY))
+    numbers: NDArray[np.float64] = pc.cast(pc.if_else(plain, text, None), pa.float64()).to_pandas().to_numpy()
+    judged.reject(infinite | np.isinf(numbers), column, RowRule.NOT_FINITE)
+    judged.reject(_mask(pc.invert(plain)), column, RowRule.NOT_A_NUMBER)
+    if column.minimum is not None:
+        judged.reject(numbers < column.minimum, column, RowRule.BELOW_MINIMUM)
+    if column.maximum is not None:
+        judged.reject(numbers > column.maximum, column, RowRule.ABOVE_MAXIMUM)
+    return numbers
+
+
+def _times(column: Column, text: pa.ChunkedArray, judged: _Judged) -> pd.Series[pd.Timestamp]:
+    """UTC instants. A local time that daylight saving repeats is read as the earlier of the two."""
+    parts = pc.extract_regex(text, _TIME).combine_chunks()
+    local = pd.Series(
+        pd.to_datetime(pc.struct_field(parts, "local").to_pandas(), format="ISO8601", errors="coerce")
+    ).astype("datetime64[us]")
+    offset = pc.struct_field(parts, "offset").to_pandas()
+    judged.reject(_mask(pc.is_valid(text)) & local.isna().to_numpy(), column, RowRule.NOT_A_TIME)
+
+    naive = (offset == "").to_numpy() & local.notna().to_numpy()
+    instants = (local - _offsets(offset)).dt.tz_localize("UTC")
+    zones = judged.rows["zone"].to_pandas()
+    judged.reject(naive & zones.isna().to_numpy(), column, RowRule.NO_ZONE)
+    for zone in zones[naive].dropna().unique():
+        here = naive & (zones == zone).to_numpy()
+        localized = local[here].dt.tz_localize(zone, ambiguous=np.ones(here.sum(), dtype=bool), nonexistent="NaT")
+        instants = instants.mask(here, localized.dt.tz_convert("UTC"))
+    judged.reject(naive & instants.isna().to_numpy(), column, RowRule.NONEXISTENT_TIME)
+    latest = judged.rows["latest"].to_pandas()
+    judged.reject((instants >= latest).to_numpy(), column, RowRule.FUTURE)
+    return instants
+
+
+def _offsets(offset: pd.Series[str]) -> pd.Series[pd.Timedelta]:
+    """Offsets from UTC, such as +02:00, as durations; absent ones are zero."""
+    known = {text: _offset(text) for text in offset.dropna().unique()}
+    return offset.map(known).astype("timedelta64[us]").fillna(pd.Timedelta(0))
+
+
+def _offset(text: str) -> pd.Timedelta:
+    match = re.fullmatch(r"([+-])(\d{2}):?(\d{2})", text)
+    if match is None:
+        return pd.Timedelta(0)
+    ahead = pd.Timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return ahead if match[1] == "+" else -ahead
+
+
+def _reject_repeated_keys(judged: _Judged, frame: pd.DataFrame, held: pd.DataFrame) -> None:
+    """Reject the sound rows whose key an earlier sound row, or a held row of another batch, has."""
+    key = list(judged.table.key)
+    sound = frame[judged.sound]
+    earlier = held[~held[BATCH].isin(set(frame[BATCH]))]
+    candidates = pd.concat([earlier[sound.columns], sound]) if len(earlier) else sound
+    repeated = candidates.duplicated(key).to_numpy()[len(earlier) :]
+    if not repeated.any():
+        return
+    firsts = candidates.drop_duplicates(key).set_index(key)
+    later = sound[repeated]
+    first = firsts.loc[pd.MultiIndex.from_frame(later[key]) if len(key) > 1 else pd.Index(later[key[0]])]
+    names = [name for name in judged.table.names if name not in key]
+    same = np.ones(len(later), dtype=bool)
+    for name in names:
+        mine, theirs = later[name].to_numpy(), first[name].to_numpy()
+        same &= (mine == theirs) | (pd.isna(mine) & pd.isna(theirs))
+    for rule, chosen in ((RowRule.DUPLICATE, same), (RowRule.CONFLICT, ~same)):
+        broken = np.zeros(len(frame), dtype=bool)
+        broken[later.index[chosen]] = True
+        judged.reject(broken, None, rule)
+
+
+def _mask(values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """An Arrow boolean column as a NumPy mask; null counts as false."""
+    return np.asarray(pc.fill_null(values, False).to_numpy())

@@ -1,0 +1,16 @@
+"""The catalogue: every family and every feature there is."""
+
+from __future__ import annotations
+
+from holdfast.features.activity import ACTIVITY
+from holdfast.features.basket import BASKET
+from holdfast.features.habits import HABITS
+from holdfast.features.rhythm import RHYTHM
+from holdfast.features.savings import SAVINGS
+from holdfast.features.spec import Family, Feature
+
+FAMILIES: tuple[Family, ...] = (RHYTHM, ACTIVITY, BASKET, SAVINGS, HABITS)
+
+FEATURES: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family.features}
+
+FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
