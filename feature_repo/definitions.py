@@ -1,0 +1,84 @@
+"""Feast's view of Holdfast: one feature view a family of the catalogue, one for scores, one service for each use.
+
+Nothing is declared twice: names, meanings and units come from ``holdfast.features.catalog``. Labels are not features
+and never enter a view.
+"""
+
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.data_format import ParquetFormat
+from feast.types import Float64, String
+
+from holdfast.features.catalog import FAMILIES
+from holdfast.settings import Settings
+
+OFFLINE = Settings().feast_offline
+TTL = timedelta(days=35)
+
+customer = Entity(
+    name="customer",
+    join_keys=["customer_id"],
+    value_type=ValueType.STRING,
+    description="a customer of the shop, by the shop's own id",
+)
+
+
+def _source(view: str) -> FileSource:
+    return FileSource(
+        name=f"{view}_source",
+        path=str(OFFLINE / view / "*.parquet"),
+        file_format=ParquetFormat(),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created_timestamp",
+    )
+
+
+feature_views = [
+    FeatureView(
+        name=family.view,
+        entities=[customer],
+        ttl=TTL,
+        schema=[
+            Field(name="customer_id", dtype=String),
+            *(
+                Field(
+                    name=feature.name,
+                    dtype=Float64,
+                    description=feature.meaning,
+                    tags={"unit": feature.unit, "null": feature.null},
+                )
+                for feature in family.features
+            ),
+        ],
+        source=_source(family.view),
+        description=family.meaning,
+    )
+    for family in FAMILIES
+]
+
+globals().update({view.name: view for view in feature_views})  # `feast apply` collects module-level names only
+
+scores = FeatureView(
+    name="churn_scores",
+    entities=[customer],
+    ttl=TTL,
+    schema=[
+        Field(name="customer_id", dtype=String),
+        Field(name="probability", dtype=Float64, description="calibrated probability of churning within the horizon"),
+        Field(name="tier", dtype=String, description="risk tier: high, medium or low"),
+        Field(name="reasons", dtype=String, description="JSON list of the drivers of the score, strongest first"),
+        Field(name="model_version", dtype=String, description="registry version of the model that scored"),
+    ],
+    source=_source("churn_scores"),
+    description="the latest score of each active customer",
+)
+
+churn_model = FeatureService(
+    name="churn_model_v1", features=feature_views, description="the churn model's inputs, in training and in scoring"
+)
+customer_card = FeatureService(
+    name="customer_card_v1",
+    features=[*feature_views, scores],
+    description="all that a service may want to know about a customer: features, score, tier and reasons",
+)

@@ -1,0 +1,157 @@
+"""E-mail over SMTP, told apart by what is certain: taken, refused for now, refused for good, or in doubt."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import parseaddr
+
+from holdfast.errors import (
+    AmbiguousDeliveryError,
+    ChannelUnavailableError,
+    MessageRefusedError,
+    SettingsError,
+    TemporaryChannelError,
+)
+
+_LONGEST_DETAIL = 300
+_DONE, _GO_AHEAD = 2, 3  # kinds of reply by their first digit (RFC 5321 4.2.1)
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where and how to hand in mail. ``hello`` is the name we greet with; ``timeout`` (seconds) bounds each step.
+
+    A log-in needs STARTTLS (SettingsError otherwise): a password never travels in the clear.
+    """
+
+    host: str
+    port: int
+    hello: str
+    starttls: bool = False
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 30
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.user and not self.starttls:
+            raise SettingsError(
+                "an SMTP log-in without STARTTLS would send the password in the clear; set HOLDFAST_SMTP_STARTTLS=true"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class SmtpChannel:
+    """``ports.MailChannel`` over one SMTP server."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        self._server = server
+
+    @contextmanager
+    def connect(self) -> Iterator[SmtpConnection]:
+        connection = SmtpConnection(self._server)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class SmtpConnection:
+    """One SMTP session, opened at once and opened again when the server has dropped it between two messages."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        self._server = server
+        self._smtp = _open(server)
+
+    def send(self, message: EmailMessage) -> None:
+        """See ``ports.MailConnection.send``. The envelope is taken from From and To, one address each."""
+        sender, recipient = parseaddr(message["From"])[1], parseaddr(message["To"])[1]
+        content = _dot_stuffed(message.as_bytes())
+        self._ensure_open()
+        try:
+            self._expect(_DONE, self._smtp.mail(sender), "MAIL", recipient)
+            self._expect(_DONE, self._smtp.rcpt(recipient), "RCPT", recipient)
+            self._expect(_GO_AHEAD, self._smtp.docmd("DATA"), "DATA", recipient)
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise ChannelUnavailableError(
+                f"{self._server} broke off before the message was handed over ({type(error).__name__})"
+            ) from error
+        try:
+            self._smtp.send(content)
+            answer = self._smtp.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise AmbiguousDeliveryError(
+                f"{self._server} broke off after the message was handed over ({type(error).__name__}); "
+                "it may or may not have been delivered: look for its Message-ID there"
+            ) from error
+        self._expect(_DONE, answer, "end of DATA", recipient)
+
+    def close(self) -> None:
+        with suppress(smtplib.SMTPException, OSError):
+            self._smtp.quit()
+        self._smtp.close()
+
+    def _ensure_open(self) -> None:
+        """A server may drop an idle session: then the first command fails, and a new session does no harm."""
+        with suppress(smtplib.SMTPException, OSError):
+            if self._smtp.rset()[0] == 250:
+                return
+        self._smtp.close()
+        self._smtp = _open(self._server)
+
+    def _expect(self, kind: int, answer: tuple[int, bytes], step: str, recipient: str) -> None:
+        code, reply = answer
+        if code // 100 == kind:
+            return
+        said = _without_address(reply, recipient)
+        refusal = f"{self._server} answered {code} to {step}: {said}"
+        if code == 421 or (step == "MAIL" and code >= 500):
+            # The server is closing, or refuses our sender: the next message would fare no better.
+            self.close()
+            raise ChannelUnavailableError(refusal)
+        if code >= 500:
+            raise MessageRefusedError(refusal)
+        raise TemporaryChannelError(refusal)
+
+
+def _open(server: SmtpServer) -> smtplib.SMTP:
+    smtp: smtplib.SMTP | None = None
+    try:
+        smtp = smtplib.SMTP(server.host, server.port, local_hostname=server.hello, timeout=server.timeout)
+        if server.starttls:
+            smtp.starttls(context=server.tls)
+        if server.user:
+            smtp.login(server.user, server.password or "")
+        smtp.ehlo_or_helo_if_needed()
+    except (smtplib.SMTPException, OSError) as error:
+        if smtp is not None:
+            smtp.close()
+        raise ChannelUnavailableError(
+            f"no SMTP session with {server}: {type(error).__name__}: {error}. Check HOLDFAST_SMTP_HOST and _PORT, and "
+            "that the server runs; nothing was sent"
+        ) from error
+    return smtp
+
+
+def _dot_stuffed(content: bytes) -> bytes:
+    """The message as it follows DATA: a line that starts with a dot gets another, a lone dot ends it (RFC 5321 4.5.2).
+
+    ``content`` has CRLF line ends and ends with one.
+    """
+    return re.sub(rb"(?m)^\.", b"..", content) + b".\r\n"
+
+
+def _without_address(reply: bytes, recipient: str) -> str:
+    """What the server said, for logs and the outbox: servers quote the address, which belongs in the vault alone."""
+    said = reply.decode("utf-8", "replace").replace("\n", " ")
+    return re.sub(re.escape(recipient), "the recipient", said, flags=re.IGNORECASE)[:_LONGEST_DETAIL]

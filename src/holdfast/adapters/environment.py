@@ -1,0 +1,46 @@
+"""The environment variables that Airflow, Feast and MLflow read, derived from one ``Settings``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from holdfast.settings import Settings
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Every variable a process of this deployment needs; ``holdfast env`` prints them as shell exports."""
+    return {
+        "HOLDFAST_PROJECT": str(settings.project),
+        "HOLDFAST_HOME": str(settings.home),
+        "FEAST_REGISTRY_URL": settings.feast_registry,
+        "FEAST_ONLINE_PATH": str(settings.feast_online),
+        "FEAST_USAGE": "False",
+        "AIRFLOW_HOME": str(settings.airflow_home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.project / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "MLFLOW_TRACKING_URI": settings.mlflow,
+        "MLFLOW_REGISTRY_URI": settings.mlflow,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "OMP_NUM_THREADS": "1",  # two libraries' thread pools on two cores are slower than one thread each
+    }
+
+
+def activate(settings: Settings) -> None:
+    """Set the variables in this process, before Airflow, Feast or MLflow is imported, and make the folders."""
+    os.environ.update(variables(settings))
+    for folder in (settings.home, settings.airflow_home, settings.feast_online.parent, settings.mlflow_artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def for_child(settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with the variables and ``extra`` on top, for a child process."""
+    return {**os.environ, **variables(settings), **extra}

@@ -1,0 +1,152 @@
+"""The lake as Delta tables below one folder, one table a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from holdfast.contract import BATCH
+from holdfast.errors import MissingDataError
+
+Result = TypeVar("Result")
+
+_ATTEMPTS = 12
+
+
+class DeltaLake:
+    """The Lake port. Every batch is a Delta application transaction, so a table knows which batches it holds."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
+        return _with_retries(lambda: self._append(table, rows, batches))
+
+    def _append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
+        from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+        path = self._root / table
+        exists = self.exists(table)
+        target = DeltaTable(path) if exists else None
+        new = [batch for batch in dict.fromkeys(batches) if target is None or target.transaction_version(batch) is None]
+        fresh = rows[rows[BATCH].isin(new)]
+        if not new or fresh.empty:
+            return 0
+        path.mkdir(parents=True, exist_ok=True)
+        commit = CommitProperties(
+            app_transactions=[Transaction(batch, 1) for batch in new],
+            # Delta commits the second of two creations after the first unchecked, unless it may not retry by itself.
+            max_commit_retries=None if exists else 0,
+        )
+        write_deltalake(
+            target or path,
+            _arrow(fresh),
+            mode="append" if exists else "error",
+            schema_mode="merge" if exists else None,
+            commit_properties=commit,
+        )
+        return len(fresh)
+
+    def replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
+        _with_retries(lambda: self._replace(table, rows, where))
+
+    def _replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
+        from deltalake import CommitProperties, write_deltalake
+
+        path = self._root / table
+        path.mkdir(parents=True, exist_ok=True)
+        if self.exists(table):
+            write_deltalake(path, _arrow(rows), mode="overwrite", schema_mode="merge", predicate=_predicate(where))
+        else:
+            write_deltalake(path, _arrow(rows), mode="error", commit_properties=CommitProperties(max_commit_retries=0))
+
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, where: Mapping[str, Sequence[str]] | None = None
+    ) -> pd.DataFrame:
+        from deltalake import DeltaTable
+
+        if not self.exists(table):
+            raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
+        dataset = DeltaTable(self._root / table).to_pyarrow_dataset()
+        chosen = _filter(where or {}, dataset.schema)
+        found = dataset.to_table(columns=list(columns) if columns is not None else None, filter=chosen)
+        frame: pd.DataFrame = found.to_pandas()
+        return frame
+
+    def exists(self, table: str) -> bool:
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(str(self._root / table))
+
+    def version(self, table: str) -> int:
+        from deltalake import DeltaTable
+
+        if not self.exists(table):
+            raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
+        return int(DeltaTable(self._root / table).version())
+
+
+def _with_retries(write: Callable[[], Result]) -> Result:
+    """Repeat ``write`` from reading the table on while other writers commit in between."""
+    attempts = Retrying(
+        retry=retry_if_exception(_is_conflict),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.02, max=1),
+        reraise=True,
+    )
+    return attempts(write)
+
+
+def _is_conflict(error: BaseException) -> bool:
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    # Two writers that create a table at once: the second finds it there.
+    return isinstance(error, CommitFailedError) or (isinstance(error, DeltaError) and "already exists" in str(error))
+
+
+def _arrow(rows: pd.DataFrame) -> pa.Table:
+    """``rows`` as Delta stores them: times as microseconds UTC, a column of nothing as text."""
+    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+    fields = [pa.field(field.name, _stored(field)) for field in table.schema]
+    return table.cast(pa.schema(fields), safe=False)
+
+
+def _stored(field: pa.Field) -> pa.DataType:
+    kind = field.type
+    if pa.types.is_timestamp(kind):
+        if kind.tz is None:
+            raise ValueError(f"column {field.name!r} holds times without a zone; convert them to UTC first")
+        return pa.timestamp("us", tz="UTC")
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    return kind
+
+
+def _predicate(where: Mapping[str, Sequence[str]]) -> str:
+    def among(column: str, values: Sequence[str]) -> str:
+        literals = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+        return f'"{column}" IN ({literals})'
+
+    if not where or not all(where.values()):
+        raise ValueError("replace needs at least one column, with at least one value, to say which rows to replace")
+    return " AND ".join(among(column, values) for column, values in where.items())
+
+
+def _filter(where: Mapping[str, Sequence[str]], schema: pa.Schema) -> Any:
+    """An Arrow filter, or None; the bounds let whole files be skipped by their statistics."""
+    chosen = None
+    for column, values in where.items():
+        wanted = pa.array(sorted(values), pa.string()).cast(schema.field(column).type)
+        part = pc.field(column).isin(wanted)
+        if len(wanted):
+            part = part & (pc.field(column) >= wanted[0]) & (pc.field(column) <= wanted[-1])
+        chosen = part if chosen is None else chosen & part
+    return chosen

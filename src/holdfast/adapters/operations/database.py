@@ -1,0 +1,104 @@
+"""Connecting to the operations database, its kinds of transaction, and bringing its schema up to date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from holdfast.errors import SettingsError
+
+_BUSY_MILLISECONDS = 60_000
+_EXCLUSIVE_LOCK = 0x686F6C64  # any constant: PostgreSQL's advisory lock for planning, loading and migrating
+
+
+def connect(url: str) -> Engine:
+    """An engine on ``url`` (SQLAlchemy form; SQLite or PostgreSQL). Nothing is opened yet, but SQLite's folder made.
+
+    SQLite runs in WAL, so that readers never wait, with foreign keys enforced and a writer waiting for the other.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("HOLDFAST_OPERATIONS_URL is no SQLAlchemy URL; write sqlite:////path/to/file.db") from error
+    if parsed.get_backend_name() != "sqlite":
+        return _unshared(create_engine(parsed, pool_pre_ping=True))
+    if not parsed.database or parsed.database == ":memory:":
+        raise SettingsError("the operations database must be a file: several processes share it")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return _unshared(engine)
+
+
+def _unshared(engine: Engine) -> Engine:
+    """Keep pooled connections to the process that opened them: after a fork, two would speak on one connection."""
+
+    @event.listens_for(engine, "connect")
+    def _remember_owner(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["pid"] = os.getpid()
+
+    @event.listens_for(engine, "checkout")
+    def _refuse_inherited(_connection: object, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        if record.info["pid"] != os.getpid():
+            record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[misc]
+            raise DisconnectionError("the connection belongs to another process; the pool opens a new one")
+
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not open transactions by itself: see _begin_sqlite
+    for pragma in (f"busy_timeout = {_BUSY_MILLISECONDS}", "journal_mode = WAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a transaction that reads first and writes later would fail, not wait."""
+    immediate = connection.get_execution_options().get("holdfast_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads."""
+    with engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction committed when the block ends and rolled back when it raises."""
+    with engine.connect().execution_options(holdfast_writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def exclusive(engine: Engine) -> Iterator[Connection]:
+    """As ``writing``, and no other exclusive transaction runs meanwhile, in whatever process."""
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EXCLUSIVE_LOCK})
+        yield connection
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema at ``url`` to the newest migration, in one transaction; two processes at once do it once."""
+    engine = connect(url)
+    config = Config()
+    config.set_main_option("script_location", "holdfast:adapters/operations/migrations")
+    try:
+        with exclusive(engine) as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()

@@ -1,0 +1,194 @@
+"""MLflow: every candidate a run, every challenger a registered version, the champion an alias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version as package_version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from holdfast.errors import ModelError
+from holdfast.model import artifacts
+from holdfast.model.candidates import FittedModel
+from holdfast.model.promotion import Verdict
+from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.ports import Alias
+
+MODEL_NAME = "holdfast-churn"
+_MODEL_DESCRIPTION = (
+    "Probability that a customer places no order within the horizon after the cutoff. "
+    "`champion` scores; `challenger` is the latest that asked for its place."
+)
+_PYFUNC = Path(__file__).with_name("pyfunc_model.py")
+# Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
+_REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas")
+
+
+class MlflowRegistry:
+    """The ModelRegistry port on an MLflow tracking server or database (``url``).
+
+    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created.
+    """
+
+    def __init__(self, url: str, artifacts_dir: Path) -> None:
+        self._url = url
+        self._artifacts_dir = artifacts_dir
+
+    def log(self, run: CandidateRun) -> str:
+        mlflow = self._mlflow()
+        tags = {
+            "candidate": run.candidate,
+            "cutoff": run.cutoff.isoformat(),
+            "trained_to": run.trained_to.isoformat(),
+            "code_version": package_version("holdfast"),
+            **{f"lake.{table}": str(version) for table, version in run.lake_versions.items()},
+            # Otherwise MLflow records the path of the running script and looks for a git checkout around it.
+            "mlflow.source.name": f"holdfast {package_version('holdfast')}",
+        }
+        with (
+            TemporaryDirectory() as work,
+            mlflow.start_run(
+                experiment_id=self._experiment(), run_name=f"{run.candidate} {run.cutoff}", tags=tags
+            ) as started,
+        ):
+            mlflow.log_params(dict(run.parameters))
+            mlflow.log_metrics(_metrics(run))
+            images = Path(work) / "plots"
+            images.mkdir()
+            for name, png in run.plots.items():
+                (images / f"{name}.png").write_bytes(png)
+            mlflow.log_artifacts(str(images), "plots")
+            files = Path(work) / "model"
+            mlflow.set_tag("sha256", artifacts.save(run.model, files))
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(_PYFUNC),
+                artifacts={"model": str(files)},
+                signature=_signature(run.model.features),
+                input_example=run.example,
+                pip_requirements=[f"{name}=={package_version(name)}" for name in _REQUIREMENTS],
+            )
+        run_id: str = started.info.run_id
+        return run_id
+
+    def register(self, run_id: str) -> ModelVersion:
+        client = self._client()
+        known = client.search_model_versions(f"name='{MODEL_NAME}' and run_id='{run_id}'")
+        registered = known[0] if known else self._create_version(run_id)
+        client.set_registered_model_alias(MODEL_NAME, "challenger", registered.version)
+        return _version(registered)
+
+    def aliased(self, alias: Alias) -> ModelVersion | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self._client().get_model_version_by_alias(MODEL_NAME, alias))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None  # neither the model nor the alias exists before the first promotion
+            raise
+
+    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
+        client = self._client()
+        client.update_model_version(MODEL_NAME, version.version, description=_description(version, verdict))
+        client.set_model_version_tag(MODEL_NAME, version.version, "promoted", str(verdict.promote).lower())
+        client.set_model_version_tag(MODEL_NAME, version.version, "verdict", verdict.reason)
+        if verdict.promote:
+            client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+
+    def load(self, version: ModelVersion) -> FittedModel:
+        mlflow = self._mlflow()
+        with TemporaryDirectory() as work:
+            try:
+                stored = mlflow.artifacts.download_artifacts(
+                    f"models:/{MODEL_NAME}/{version.version}/artifacts/model", dst_path=work
+                )
+            except (mlflow.exceptions.MlflowException, OSError) as error:
+                raise ModelError(f"the files of {MODEL_NAME} version {version.version} are gone: {error}") from error
+            return artifacts.load_verified(Path(stored), version.sha256)
+
+    def _create_version(self, run_id: str) -> Any:
+        client = self._client()
+        run = client.get_run(run_id)
+        if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+            client.create_registered_model(MODEL_NAME, description=_MODEL_DESCRIPTION)
+        kept = ("candidate", "cutoff", "trained_to", "code_version", "sha256")
+        return client.create_model_version(
+            MODEL_NAME,
+            source=f"models:/{run.outputs.model_outputs[0].model_id}",
+            run_id=run_id,
+            model_id=run.outputs.model_outputs[0].model_id,
+            tags={name: value for name, value in run.data.tags.items() if name in kept or name.startswith("lake.")},
+        )
+
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        found = client.get_experiment_by_name(MODEL_NAME)
+        if found is None:
+            try:
+                created: str = client.create_experiment(MODEL_NAME, self._artifacts_dir.resolve().as_uri())
+                return created
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(MODEL_NAME)  # another candidate's task was faster
+        experiment_id: str = found.experiment_id
+        return experiment_id
+
+    def _client(self) -> Any:
+        return self._mlflow().MlflowClient()
+
+    def _mlflow(self) -> Any:
+        import mlflow
+
+        mlflow.set_tracking_uri(self._url)
+        mlflow.set_registry_uri(self._url)
+        return mlflow
+
+
+def _metrics(run: CandidateRun) -> dict[str, float]:
+    """Means by plain name, and each test cutoff's figures in a group of its own."""
+    metrics = run.evaluation.mean.as_dict()
+    for cutoff, figures in run.evaluation.by_cutoff.items():
+        metrics |= {f"{cutoff}/{name}": value for name, value in figures.as_dict().items()}
+    return metrics
+
+
+def _signature(features: Sequence[str]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    return ModelSignature(
+        inputs=Schema([ColSpec("double", name) for name in features]),
+        outputs=Schema([ColSpec("double", "probability")]),
+    )
+
+
+def _version(registered: Any) -> ModelVersion:
+    tags = registered.tags
+    return ModelVersion(
+        version=str(registered.version),
+        run_id=registered.run_id,
+        candidate=tags["candidate"],
+        trained_to=date.fromisoformat(tags["trained_to"]),
+        sha256=tags["sha256"],
+        verdict=tags.get("verdict"),
+    )
+
+
+def _description(version: ModelVersion, verdict: Verdict) -> str:
+    """The story of a version, in Markdown, for whoever reviews it in MLflow."""
+    rows = "\n".join(
+        f"| {comparison.rival} | {', '.join(map(str, comparison.cutoffs))} "
+        f"| {comparison.challenger_value:.4f} | {comparison.rival_value:.4f} |"
+        for comparison in verdict.comparisons
+    )
+    return (
+        f"{verdict.reason}\n\n"
+        f"Candidate `{version.candidate}`, fitted on labels up to {version.trained_to}, run `{version.run_id}`.\n\n"
+        f"| against | test cutoffs | challenger's {verdict.metric} | the rival's |\n|---|---|---|---|\n{rows}\n"
+    )

@@ -1,0 +1,28 @@
+"""The landing directory: which files have landed, who they are, and what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from holdfast.adapters import files
+from holdfast.ports import FileContent
+
+
+class LandingDirectory:
+    """The Landing port on a folder. A file whose name begins with a dot is still being written and is left alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def paths(self) -> list[str]:
+        found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(path.relative_to(self._root).as_posix() for path in found)
+
+    def batch(self, path: str) -> str:
+        with (self._root / path).open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+
+    def read(self, path: str, kind: Literal["csv", "parquet"]) -> FileContent:
+        return files.read(self._root / path, kind, path)

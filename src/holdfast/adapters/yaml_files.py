@@ -1,0 +1,87 @@
+"""Reads a YAML file into a validated model, with errors that name the file, the key, the value and the remedy."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from holdfast.errors import SettingsError
+from holdfast.mapping import nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice, where the plain loader keeps the last one silently."""
+
+
+def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is written twice", key_node.start_mark)
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_keys)
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """The file's content as ``model``.
+
+    Raises SettingsError naming the file, the key's path, the value and what to do, one line a fault.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist. Create it, or point the settings at another file.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}, byte {error.start}: not UTF-8. Save the file as UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML. {error}") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(model, fault["loc"], fault) for fault in error.errors(include_url=False)]
+        raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def _explain(model: type[BaseModel], place: tuple[int | str, ...], fault: Any) -> str:
+    key = ".".join(str(part) for part in place) or "the whole file"
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {nearest(str(place[-1]), _keys_at(model, place[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{key}: missing. Add it."
+    message = fault["msg"].removeprefix("Value error, ")
+    value = fault["input"]
+    return f"{key}: {message}" if isinstance(value, dict | list) else f"{key}: {value!r}: {message}"
+
+
+def _keys_at(kind: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The keys known at ``place`` (pydantic's ``loc``) below a model or annotation."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    origin = get_origin(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = kind.model_fields
+        return _keys_at(fields[str(place[0])].annotation, place[1:]) if place else list(fields)
+    if origin in (Union, types.UnionType):
+        members = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        # A tagged union puts the tag into the place; every member that knows the tag is meant.
+        tagged = [member for member in members if place and _has_tag(member, place[0])]
+        chosen = [(member, place[1:]) for member in tagged] or [(member, place) for member in members]
+        return [key for member, rest in chosen for key in _keys_at(member, rest)]
+    if origin in (dict, list) and place:
+        return _keys_at(get_args(kind)[-1], place[1:])
+    return []
+
+
+def _has_tag(member: type[BaseModel], tag: int | str) -> bool:
+    return any(tag in get_args(field.annotation) for field in member.model_fields.values())

@@ -1,0 +1,122 @@
+"""Plots of predictions against outcomes, each drawn from arrays into the bytes of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from holdfast.model import evaluation
+from holdfast.model.matrix import Vector
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ImageFormat = Literal["png", "svg"]
+
+# Predictions by candidate name; each frame has the columns ``churned`` (0 or 1) and ``probability``.
+Curves = Mapping[str, pd.DataFrame]
+Draw = Callable[..., bytes]
+
+_TIER_COLOURS = {"low": "#3f7d4e", "medium": "#b7791f", "high": "#b3372f"}
+_COLOURS = ("#1f5fa8", "#c4622d", "#4b8b5a", "#8a5a9e", "#6b6b6b")
+
+
+def roc(curves: Curves, image: ImageFormat = "png") -> bytes:
+    """Share of churners found against share of others bothered, as the threshold falls."""
+    from sklearn.metrics import roc_curve
+
+    figure, axes = _axes("ROC", "share of retained flagged", "share of churners flagged")
+    for name, colour, churned, probability in _each(curves):
+        false_positive, true_positive, _ = roc_curve(churned, probability)
+        axes.plot(false_positive, true_positive, label=name, color=colour)
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
+    return _image(figure, axes, image)
+
+
+def precision_recall(curves: Curves, image: ImageFormat = "png") -> bytes:
+    """Share of the flagged who churn against share of churners flagged; the dashed line is the base rate."""
+    from sklearn.metrics import precision_recall_curve
+
+    figure, axes = _axes("Precision and recall", "share of churners flagged", "share of flagged who churned")
+    for name, colour, churned, probability in _each(curves):
+        precision, recall, _ = precision_recall_curve(churned, probability)
+        axes.plot(recall, precision, label=name, color=colour)
+        axes.axhline(churned.mean(), color="#bbbbbb", linewidth=1, linestyle="--")
+    return _image(figure, axes, image)
+
+
+def calibration(curves: Curves, image: ImageFormat = "png") -> bytes:
+    """Observed churn rate against mean predicted probability, in bins of equal count."""
+    figure, axes = _axes("Calibration", "predicted probability", "observed churn rate")
+    for name, colour, churned, probability in _each(curves):
+        bins = evaluation.calibration_bins(churned, probability)
+        axes.plot(bins.predicted, bins.observed, label=name, color=colour, marker="o", markersize=3)
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
+    return _image(figure, axes, image)
+
+
+def gain(curves: Curves, image: ImageFormat = "png") -> bytes:
+    """Share of churners reached against share of customers contacted, likeliest first."""
+    figure, axes = _axes("Gain", "share of customers contacted", "share of churners reached")
+    for name, colour, churned, probability in _each(curves):
+        reached = evaluation.gain(churned, probability)
+        axes.plot(np.linspace(0, 1, len(reached)), reached, label=name, color=colour)
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
+    return _image(figure, axes, image)
+
+
+def importance(features: Sequence[str], effect: Vector, image: ImageFormat = "png", top: int = 20) -> bytes:
+    """The ``top`` features by mean absolute contribution (``effect``, in log-odds), those without any left out."""
+    order = [i for i in np.argsort(effect, kind="stable")[-top:] if effect[i] > 0]
+    figure, axes = _axes("Feature importance", "mean absolute contribution, log-odds", "", height=0.25 * len(order) + 1)
+    axes.barh([features[i] for i in order], effect[order], color=_COLOURS[0])
+    return _image(figure, axes, image)
+
+
+def probabilities(probability: Vector, tier: NDArray[np.str_], image: ImageFormat = "png") -> bytes:
+    """How many customers have which probability, stacked by risk tier."""
+    figure, axes = _axes("Scores", "probability", "customers")
+    shown = [(name, colour) for name, colour in _TIER_COLOURS.items() if (tier == name).any()]
+    axes.hist(
+        [probability[tier == name] for name, _ in shown],
+        bins=np.linspace(0, 1, 41).tolist(),
+        stacked=True,
+        color=[colour for _, colour in shown],
+        label=[name for name, _ in shown],
+    )
+    return _image(figure, axes, image)
+
+
+def _each(curves: Curves) -> list[tuple[str, str, Vector, Vector]]:
+    return [
+        (name, _COLOURS[i % len(_COLOURS)], rows["churned"].to_numpy(float), rows["probability"].to_numpy(float))
+        for i, (name, rows) in enumerate(curves.items())
+    ]
+
+
+def _axes(title: str, x: str, y: str, height: float = 4.0) -> tuple[Figure, Any]:
+    """A figure outside of pyplot: nothing global holds it, so nothing needs closing."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, height), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _image(figure: Figure, axes: Any, image: ImageFormat) -> bytes:
+    import matplotlib as mpl
+
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+    buffer = BytesIO()
+    # Without a date and with a fixed salt for the ids, the same arrays give the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "holdfast"}):
+        figure.savefig(buffer, format=image, metadata={"Date": None} if image == "svg" else None)
+    return buffer.getvalue()

@@ -1,0 +1,54 @@
+"""One customer as other services see them: what the online store serves, and the campaigns that met them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+
+from holdfast.campaign.outbox import CustomerRecord
+from holdfast.errors import MissingDataError
+from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.ports import FeatureStore, Operations
+
+
+@dataclass(frozen=True)
+class CustomerCard:
+    """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met."""
+
+    customer_id: str
+    probability: float | None
+    tier: str | None
+    model_version: str | None
+    reasons: tuple[str, ...]
+    features: dict[str, dict[str, float | None]]
+    campaigns: tuple[CustomerRecord, ...]
+
+
+def customer_card(customer_id: str, store: FeatureStore, operations: Operations) -> CustomerCard:
+    """The customer's card. Raises MissingDataError when the online store knows nothing of them."""
+    served = store.online([customer_id]).iloc[0]
+    if served[list(FEATURE_NAMES)].isna().all():
+        raise MissingDataError(
+            f"the online store knows no customer {customer_id!r}: the id is misspelt, they have never ordered, or the "
+            "features DAG has not run yet."
+        )
+    with operations.reading() as tx:
+        campaigns = tuple(tx.history(customer_id))
+    scored = not pd.isna(served["probability"])
+    return CustomerCard(
+        customer_id=customer_id,
+        probability=float(served["probability"]) if scored else None,
+        tier=str(served["tier"]) if scored else None,
+        model_version=str(served["model_version"]) if scored else None,
+        reasons=tuple(reason["text"] for reason in json.loads(served["reasons"])) if scored else (),
+        features={
+            family.name: {
+                feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])
+                for feature in family.features
+            }
+            for family in FAMILIES
+        },
+        campaigns=campaigns,
+    )

@@ -1,0 +1,102 @@
+"""The report's page: numbers in, self-contained HTML out; nothing is fetched when it is opened."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from holdfast.pipelines.customer import CustomerCard
+from holdfast.pipelines.intervene import Account
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What ingestion did: files, rows in all and by table, and quarantined rows counted by table, field and rule."""
+
+    files: int
+    refused: int
+    accepted: int
+    rejected: int
+    complete_to: date
+    tables: Mapping[str, int]
+    quarantine: Sequence[Mapping[str, str | int]]
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One candidate's mean figures over the test cutoffs, by the names of ``evaluation.Metrics``."""
+
+    candidate: str
+    baseline: bool
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """The candidates side by side, the gate's verdict, and the plots as PNG by title."""
+
+    trained_at: str
+    metric: str
+    rows: Sequence[ModelRow]
+    base_rate: float
+    test_cutoffs: Sequence[str]
+    verdict: str
+    plots: Mapping[str, bytes]
+
+    def best(self, baseline: bool) -> ModelRow | None:
+        """The best of the simple rules, or of the models, by the deciding metric."""
+        rows = [row for row in self.rows if row.baseline == baseline]
+        return max(rows, key=lambda row: row.figures[self.metric], default=None)
+
+
+@dataclass(frozen=True)
+class TierRow:
+    """One risk tier: customers, mean probability (None when empty), and expected spend at risk within the horizon."""
+
+    tier: str
+    customers: int
+    mean_probability: float | None
+    value_at_risk: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the report shows. ``note`` says what to know about the data; ``probabilities`` is a plot (PNG)."""
+
+    shop: str
+    currency: str
+    word: str
+    cutoff: date
+    horizon_days: int
+    active_days: int
+    written_at: datetime
+    version: str
+    note: str | None
+    intake: Intake
+    model: ModelPart | None
+    tiers: Sequence[TierRow]
+    probabilities: bytes
+    campaigns: Sequence[Account]
+    card: CustomerCard
+    provenance: Mapping[str, str]
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every value is escaped, and a name the template does not know is an error."""
+    environment = Environment(
+        loader=PackageLoader("holdfast"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": "{:,}".format, "data_uri": _data_uri}
+    return environment.get_template("report.html.j2").render(page=page)
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

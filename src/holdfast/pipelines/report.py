@@ -1,0 +1,144 @@
+"""Gathers what the loop did at one cutoff and writes it as one page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.metadata import version
+
+import pandas as pd
+
+from holdfast.errors import MissingDataError
+from holdfast.model import plots
+from holdfast.model.candidates import candidate
+from holdfast.model.evaluation import evaluate
+from holdfast.pipelines.customer import CustomerCard, customer_card
+from holdfast.pipelines.ingest import LEDGER, QUARANTINE
+from holdfast.pipelines.intervene import Account, Intervention
+from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
+from holdfast.pipelines.score import SCORES
+from holdfast.pipelines.train import BACKTESTS
+from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
+from holdfast.risk import Tier
+from holdfast.rules import Rules
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page."""
+
+    lake: Lake
+    store: FeatureStore
+    registry: ModelRegistry
+    operations: Operations
+    intervention: Intervention
+    rules: Rules
+    complete_to: date
+    publish: Callable[[str, str], str]
+    note: str | None
+
+    def write(self, cutoff: str, written_at: datetime) -> str:
+        """Write the page and return its place. Raises MissingDataError when the cutoff has no scores."""
+        scores = self.lake.read(SCORES, where={"cutoff": [cutoff]})
+        if scores.empty:
+            raise MissingDataError(f"no scores of cutoff {cutoff}. Run the score DAG for it, then write the report.")
+        shop = self.rules.shop
+        page = Page(
+            shop=shop.name,
+            currency=shop.currency,
+            word=self.rules.label.word,
+            cutoff=date.fromisoformat(cutoff),
+            horizon_days=self.rules.label.horizon_days,
+            active_days=self.rules.population.active_days,
+            written_at=written_at,
+            version=version("holdfast"),
+            note=self.note,
+            intake=self._intake(),
+            model=self._model(cutoff),
+            tiers=_tiers(scores),
+            probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
+            campaigns=self._campaigns(cutoff),
+            card=self._example(scores),
+            provenance=self._provenance(scores),
+        )
+        return self.publish(cutoff, render(page))
+
+    def _intake(self) -> Intake:
+        ledger = self.lake.read(LEDGER)
+        tables: Counter[str] = Counter()
+        for counts in ledger["tables"]:
+            tables.update(json.loads(counts))
+        return Intake(
+            files=len(ledger),
+            accepted=int(ledger["accepted"].sum()),
+            rejected=int(ledger["rejected"].sum()),
+            refused=int((ledger["status"] == "refused").sum()),
+            complete_to=self.complete_to,
+            tables=dict(tables),
+            quarantine=self._quarantine(),
+        )
+
+    def _quarantine(self) -> list[dict[str, str | int]]:
+        if not self.lake.exists(QUARANTINE):
+            return []
+        rows = self.lake.read(QUARANTINE, ["table", "field", "rule"]).fillna("")
+        counted = Counter(rows.itertuples(index=False, name=None))
+        return [
+            {"table": table, "field": field, "rule": rule, "rows": count}
+            for (table, field, rule), count in counted.most_common()
+        ]
+
+    def _model(self, cutoff: str) -> ModelPart | None:
+        """The candidates of the latest training up to ``cutoff``."""
+        kept = self.lake.read(BACKTESTS) if self.lake.exists(BACKTESTS) else pd.DataFrame({"trained_at": []})
+        kept = kept[kept["trained_at"] <= cutoff]
+        if kept.empty:
+            return None
+        latest = kept[kept["trained_at"] == kept["trained_at"].max()]
+        curves = {name: latest[latest["candidate"] == name] for name in self.rules.training.candidates}
+        evaluations = {name: evaluate(rows) for name, rows in curves.items() if len(rows)}
+        challenger = self.registry.aliased("challenger")
+        any_evaluation = next(iter(evaluations.values()))
+        return ModelPart(
+            trained_at=str(latest["trained_at"].iloc[0]),
+            metric=self.rules.training.metric,
+            rows=[
+                ModelRow(name, candidate(name).baseline, evaluation.mean.as_dict())
+                for name, evaluation in evaluations.items()
+            ],
+            base_rate=any_evaluation.mean.base_rate,
+            test_cutoffs=[cutoff.isoformat() for cutoff in any_evaluation.cutoffs],
+            verdict=(challenger.verdict if challenger else None) or "No verdict yet.",
+            plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)},
+        )
+
+    def _campaigns(self, cutoff: str) -> list[Account]:
+        with self.operations.reading() as tx:
+            runs = [campaign_id for campaign_id in tx.run_ids() if campaign_id.endswith(f"@{cutoff}")]
+        return self.intervention.account(runs)
+
+    def _example(self, scores: pd.DataFrame) -> CustomerCard:
+        """The card of the customer with the greatest value at risk."""
+        first = scores.sort_values(["value_at_risk", "customer_id"], ascending=[False, True]).iloc[0]
+        return customer_card(str(first["customer_id"]), self.store, self.operations)
+
+    def _provenance(self, scores: pd.DataFrame) -> dict[str, str]:
+        tables = ("orders", "order_lines", "products", "redemptions")
+        return {
+            "model": f"version {scores['model_version'].iloc[0]}, MLflow run {scores['run_id'].iloc[0]}",
+            "lake": ", ".join(f"{table} v{self.lake.version(table)}" for table in tables if self.lake.exists(table)),
+            "data complete up to": str(self.complete_to),
+            "label": f"no order in the {self.rules.label.horizon_days} days from the cutoff on",
+        }
+
+
+def _tiers(scores: pd.DataFrame) -> list[TierRow]:
+    rows = []
+    for tier in Tier:
+        members = scores[scores["tier"] == tier.value]
+        mean = float(members["probability"].mean()) if len(members) else None
+        rows.append(TierRow(tier.value, len(members), mean, float(members["value_at_risk"].sum())))
+    return rows
