@@ -1,0 +1,54 @@
+# Holdfast. `make demo` and `make test` are all a newcomer needs; each sets itself up first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint lock generate clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 10
+
+setup: .venv/.complete ## create .venv from requirements.lock
+
+.venv/.complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Holdfast needs Python 3.11 to 3.13, but $(PYTHON) is $$($(PYTHON) --version). Call make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv from requirements.lock with $(if $(UV),uv,pip) (once; about a minute) ..."
+ifneq ($(UV),)
+	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+else
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+	@echo "Ready: $(BIN)/holdfast --help"
+
+demo: .venv/.complete ## run the whole loop once on real data
+	@$(BIN)/holdfast run --sample complete-journey --cutoff 2017-11-26
+
+up: .venv/.complete ## Airflow, MLflow, Feast and a mailbox on loopback, until Ctrl-C
+	@$(BIN)/holdfast up
+
+test: lint ## lint, types, import contracts and all tests
+	@$(BIN)/pytest
+
+lint: .venv/.complete ## lint, types and import contracts only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+generate: .venv/.complete ## write the GX suites and the reference pages anew from their declarations
+	@$(BIN)/holdfast generate
+
+lock: ## resolve requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
+		pyproject.toml -o requirements.lock
+
+clean: ## delete all that Holdfast wrote, but not .venv
+	@rm -rf var

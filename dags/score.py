@@ -1,0 +1,55 @@
+"""### Score: probability, tier and reasons for every active customer
+
+The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
+are put into the lake and into Feast's online store in one step.
+
+**A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.
+"""
+
+from airflow.sdk import dag, task
+
+from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, FEATURES, SCORES, cutoff_of
+
+
+@dag(
+    dag_id="score",
+    schedule=[FEATURES],
+    params={"cutoff": CUTOFF},
+    doc_md=__doc__,
+    **COMMON,
+)
+def score() -> None:
+    @task
+    def cutoff(**context) -> str:
+        """The run's cutoff, by default the latest day up to which the lake is complete."""
+        from holdfast import wiring
+
+        return cutoff_of(context) or wiring.latest_cutoff().isoformat()
+
+    @task
+    def shards() -> list[int]:
+        """The shards of customers."""
+        from holdfast import wiring
+
+        return wiring.scoring().shards()
+
+    @task
+    def score_shard(cutoff: str, shard: int) -> str:
+        """Probability and reasons of one shard's customers."""
+        from holdfast import wiring
+
+        return wiring.scoring().score(cutoff, shard)
+
+    @task(outlets=[SCORES])
+    def publish(cutoff: str, parts: list[str], outlet_events=None) -> dict:
+        """Tiers over all customers; scores into the lake and online."""
+        from holdfast import wiring
+
+        outlet_events[SCORES].extra = {"cutoff": cutoff}
+        return wiring.scoring().publish(cutoff, list(parts))
+
+    day = cutoff()
+    publish(day, score_shard.partial(cutoff=day).expand(shard=shards()))
+
+
+score()

@@ -1,0 +1,31 @@
+"""The Retention page in Airflow's navigation: the latest report, for whoever may see plugins."""
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.plugins_manager import AirflowPlugin
+from fastapi import Depends, FastAPI
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from holdfast.settings import Settings
+
+# Airflow does not guard a plugin's routes: each depends on a permission of its own, and none lists the others.
+app = FastAPI(title="Holdfast retention", openapi_url=None, docs_url=None, redoc_url=None)
+
+
+@app.get("/", dependencies=[Depends(requires_access_view(AccessView.PLUGINS))])
+def latest_report() -> Response:
+    """The report of the latest cutoff."""
+    reports = sorted(Settings().reports.glob("*.html"))
+    if not reports:
+        return HTMLResponse("<p>No report yet: the <code>report</code> DAG writes it.</p>", status_code=404)
+    return FileResponse(reports[-1], media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+class RetentionPlugin(AirflowPlugin):
+    """Puts the page into the navigation."""
+
+    name = "holdfast_retention"
+    fastapi_apps = [{"app": app, "url_prefix": "/holdfast", "name": "Holdfast retention"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {"name": "Retention", "href": "holdfast/", "destination": "nav", "url_route": "retention"}
+    ]

@@ -1,0 +1,202 @@
+"""The `holdfast` command."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from holdfast import terminal
+from holdfast.errors import HoldfastError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Finds the customers a shop is about to lose, acts within a budget, and proves what it kept.",
+)
+
+
+class Sample(StrEnum):
+    """Data that can be landed for a first look."""
+
+    COMPLETE_JOURNEY = "complete-journey"
+
+
+def _a_date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date; write it as YYYY-MM-DD") from error
+
+
+Cutoff = Annotated[
+    str | None,
+    typer.Option(
+        parser=_a_date,
+        metavar="DATE",
+        help="The day that separates known from predicted. Default: the latest possible.",
+    ),
+]
+
+
+def _command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that ends with one clear message, not a traceback, when Holdfast itself says what is wrong."""
+
+    @app.command(name=function.__name__)
+    @functools.wraps(function)
+    def told(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except HoldfastError as error:
+            terminal.tell_error(error)
+            raise typer.Exit(1) from error
+
+    return told
+
+
+@_command
+def run(
+    cutoff: Cutoff = None,
+    sample: Annotated[
+        Sample | None, typer.Option(help="First land this sample's history up to the cutoff: real data of a shop.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=1.0, help="Share of the sample's customers to land, chosen by hash.")
+    ] = 1.0,
+) -> None:
+    """Run the whole loop once: ingest, features, train, score, intervene, report.
+
+    The DAGs run in this process, on an SQLite Airflow of their own. Messages go to the configured SMTP server; with
+    --sample, to a local mailbox.
+    """
+    if sample is not None and cutoff is None:
+        raise typer.BadParameter("--sample needs --cutoff, the day up to which its history is landed")
+    from holdfast import wiring
+
+    with ExitStack() as opened:
+        telling = opened.enter_context(terminal.Telling())
+        if sample is not None:
+            telling.begin("land")
+            landed = wiring.land_sample(date.fromisoformat(cutoff or ""), share)
+            telling.end(f"{landed.files:,} new files with {landed.rows:,} rows, up to {cutoff}")
+            opened.enter_context(_local_mailbox())
+        settings = wiring.prepare()
+        from holdfast import loop
+        from holdfast.adapters.airflow.embedded import EmbeddedAirflow
+
+        log = settings.logs / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+        telling.begin("airflow")
+        airflow = opened.enter_context(EmbeddedAirflow(settings, log, telling.task))
+        telling.end(f"tasks write to {log}")
+        stages = {}
+        for stage in loop.STAGES:
+            telling.begin(stage)
+            stages[stage] = loop.run(airflow, stage, cutoff)
+            telling.end(stages[stage].summary)
+    terminal.close(loop.closing(stages, settings))
+
+
+def _local_mailbox() -> ExitStack:
+    """An SMTP server that keeps all mail in the local mailbox; from here on, mail goes there and nowhere else."""
+    from holdfast import wiring
+    from holdfast.adapters.sink import mail_sink
+
+    here, opened = wiring.settings(), ExitStack()
+    port = opened.enter_context(mail_sink(here.mailbox, here.loopback, 0))
+    os.environ.update(HOLDFAST_SMTP_HOST=here.loopback, HOLDFAST_SMTP_PORT=str(port), HOLDFAST_SMTP_STARTTLS="false")
+    os.environ.pop("HOLDFAST_SMTP_USER", None)
+    return opened
+
+
+@_command
+def customer(customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")]) -> None:
+    """Show a customer as other services see them: score, tier, reasons, features, campaigns."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    terminal.show_card(wiring.customer_card(customer_id))
+
+
+@_command
+def report(cutoff: Cutoff = None) -> None:
+    """Write the report of a cutoff anew and say where it is."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)))
+
+
+@_command
+def up() -> None:
+    """Start Airflow, MLflow, the Feast feature server and a local mailbox on loopback, until Ctrl-C."""
+    from holdfast import wiring
+
+    settings = wiring.prepare()
+    from holdfast.adapters import stack
+
+    stack.require_free_ports(settings)  # before the slow part, and again before the start
+    from airflow.utils.db import initdb
+
+    from holdfast.adapters.airflow.embedded import home_lock, printing_to
+
+    for one in (signal.SIGTERM, signal.SIGHUP):  # a service manager stops us, or the terminal was closed
+        signal.signal(one, _interrupt)
+    try:
+        with ExitStack() as opened:
+            opened.enter_context(home_lock(settings.airflow_home))
+            terminal.say("Starting Airflow, MLflow and Feast …")
+            with printing_to(settings.logs / "up.log"):
+                initdb()
+                wiring.feature_store().apply()
+            running = opened.enter_context(stack.running(settings))
+            terminal.show_addresses(running.addresses)
+            stack.watch(running.children)
+    except KeyboardInterrupt:
+        terminal.say("All stopped.")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@_command
+def doctor() -> None:
+    """Check versions, paths, and that every store can be reached; ends with code 1 if one cannot."""
+    from holdfast.doctor import State, examine
+
+    checks = examine()
+    terminal.show_checks(checks)
+    if any(check.state is State.BROKEN for check in checks):
+        raise typer.Exit(1)
+
+
+@_command
+def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of shell exports.")] = False) -> None:
+    """Print the variables for Airflow's, Feast's and MLflow's own commands: eval "$(holdfast env)"."""
+    from holdfast.adapters.environment import variables
+    from holdfast.settings import Settings
+
+    needed = variables(Settings())
+    if as_json:
+        typer.echo(json.dumps(needed, indent=2))
+    else:
+        typer.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in needed.items()))
+
+
+@_command
+def generate() -> None:
+    """Write anew what is derived from declarations: the Great Expectations suites and the reference pages of docs/."""
+    from holdfast import reference, wiring
+
+    for path in [*wiring.write_suites(), *wiring.write_reference(reference.pages())]:
+        typer.echo(path)

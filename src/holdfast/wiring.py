@@ -1,0 +1,202 @@
+"""The composition root: builds each use case from the settings. DAGs and the command line call nothing else."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from email.utils import parseaddr
+from pathlib import Path
+
+from jinja2 import FileSystemLoader
+from sqlalchemy import Engine
+
+from holdfast.adapters import environment, sample
+from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.email import SmtpChannel, SmtpServer
+from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.operations import database
+from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.vault import SqlVault
+from holdfast.adapters.quality import GreatExpectations
+from holdfast.adapters.quality import write_suites as write_quality_suites
+from holdfast.adapters.registry import MlflowRegistry
+from holdfast.adapters.scratch import FileScratch
+from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.yaml_files import load
+from holdfast.campaign import messages
+from holdfast.campaign.definition import Campaign
+from holdfast.errors import SettingsError
+from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines.customer import CustomerCard
+from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.features import Features
+from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.intervene import Intervention
+from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.score import Scoring
+from holdfast.pipelines.train import Training
+from holdfast.rules import Rules
+from holdfast.settings import Settings
+
+
+def settings() -> Settings:
+    return Settings()
+
+
+def prepare() -> Settings:
+    """Point Airflow, Feast and MLflow at this home and bring the operations database up to date.
+
+    To be called before any of the three is imported.
+    """
+    here = settings()
+    environment.activate(here)
+    database.upgrade(here.operations)
+    return here
+
+
+def rules() -> Rules:
+    return load(settings().rules_file, Rules)
+
+
+def lake() -> DeltaLake:
+    return DeltaLake(settings().lake)
+
+
+def feature_store() -> FeastStore:
+    here = settings()
+    return FeastStore(here.feast_repo, here.feast_offline, datetime.now(UTC))
+
+
+def registry() -> MlflowRegistry:
+    here = settings()
+    return MlflowRegistry(here.mlflow, here.mlflow_artifacts)
+
+
+def _engine() -> Engine:
+    return database.connect(settings().operations)
+
+
+def operations() -> OperationsDatabase:
+    return OperationsDatabase(_engine())
+
+
+def _scratch() -> FileScratch:
+    return FileScratch(settings().work)
+
+
+def ingest() -> Ingest:
+    here, shop = settings(), rules().shop
+    return Ingest(
+        landing=LandingDirectory(here.landing),
+        source=load(here.sources_dir / f"{shop.source}.yaml", SourceMapping),
+        zone=shop.zone,
+        lake=lake(),
+        vault=SqlVault(_engine()),
+        quality=GreatExpectations(here.quality_dir, here.quality_output),
+    )
+
+
+def latest_cutoff() -> date:
+    """The latest day up to which the lake is complete."""
+    return ingest().complete_to()
+
+
+def features() -> Features:
+    return Features(lake(), feature_store(), rules(), latest_cutoff())
+
+
+def training() -> Training:
+    return Training(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def scoring() -> Scoring:
+    return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def campaign_names() -> list[str]:
+    """The campaigns that the campaigns folder defines, by file name."""
+    return sorted(path.stem for path in settings().campaigns_dir.glob("*.yaml"))
+
+
+def campaign(name: str) -> Campaign:
+    """The campaign of this file name. Raises SettingsError when the file calls it otherwise."""
+    path = settings().campaigns_dir / f"{name}.yaml"
+    loaded = load(path, Campaign)
+    if loaded.name != name:
+        raise SettingsError(
+            f"{path.name} names its campaign {loaded.name!r}; call both {name!r}, so that runs stay apart"
+        )
+    return loaded
+
+
+def mail_channel() -> SmtpChannel:
+    here = settings()
+    return SmtpChannel(
+        SmtpServer(
+            host=here.smtp_host,
+            port=here.smtp_port,
+            hello=parseaddr(here.smtp_sender)[1].rpartition("@")[2],
+            starttls=here.smtp_starttls,
+            user=here.smtp_user,
+            password=here.smtp_password.get_secret_value() if here.smtp_password else None,
+        )
+    )
+
+
+def intervention() -> Intervention:
+    here = settings()
+    return Intervention(
+        lake=lake(),
+        operations=operations(),
+        channel=mail_channel(),
+        templates=messages.environment(FileSystemLoader(here.campaigns_dir / "templates")),
+        shop=rules().shop,
+        sender=here.smtp_sender,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def customer_card(customer_id: str) -> CustomerCard:
+    return _customer_card(customer_id, feature_store(), operations())
+
+
+def reporting() -> Reporting:
+    here, own = settings(), rules()
+
+    def publish(cutoff: str, page: str) -> str:
+        path = here.reports / f"{cutoff}.html"
+        write_bytes(path, page.encode())
+        return str(path)
+
+    return Reporting(
+        lake=lake(),
+        store=feature_store(),
+        registry=registry(),
+        operations=operations(),
+        intervention=intervention(),
+        rules=own,
+        complete_to=latest_cutoff(),
+        publish=publish,
+        note=own.shop.note,
+    )
+
+
+def land_sample(until: date, share: float) -> sample.Landed:
+    """Land the Complete Journey's history up to ``until`` for this share of its customers."""
+    return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def write_suites() -> list[Path]:
+    """Write the Great Expectations suites anew from the data contract."""
+    return write_quality_suites(settings().quality_dir)
+
+
+def write_reference(pages: Mapping[str, str]) -> list[Path]:
+    """Write reference pages, given by file name, into ``docs/``."""
+    paths = [settings().project / "docs" / name for name in pages]
+    for path, text in zip(paths, pages.values(), strict=True):
+        write_bytes(path, text.encode())
+    return paths
