@@ -1,0 +1,35 @@
+"""Every test session has a home of its own; Airflow, Feast and MLflow are pointed at it before they are imported."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# No deadline for one example: a busy machine would fail it, and speed is measured in benchmarks/.
+hypothesis.settings.register_profile("holdfast", deadline=None)
+hypothesis.settings.load_profile("holdfast")
+
+# At import time: Airflow reads its configuration when it is first imported, which collection may do.
+_HOME = tempfile.TemporaryDirectory(prefix="holdfast-tests-")
+for _name in [name for name in os.environ if name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))]:
+    del os.environ[_name]
+os.environ["HOLDFAST_HOME"] = _HOME.name
+
+from holdfast.adapters.environment import activate  # noqa: E402
+from holdfast.settings import Settings  # noqa: E402
+
+activate(Settings())
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """The session's settings."""
+    return Settings()

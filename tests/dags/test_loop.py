@@ -1,0 +1,198 @@
+"""The real DAGs on a slice of the real data, with real Airflow, Feast, MLflow and Great Expectations."""
+
+import email
+import email.policy
+import json
+import mailbox
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from holdfast import wiring
+from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.model.candidates import CANDIDATES
+from tests.dags.conftest import CUTOFF, Loop, run
+
+DATA = ("customers", "products", "orders", "order_lines", "redemptions", "batches")
+
+
+def mails(loop: Loop) -> list[email.message.EmailMessage]:
+    folder = mailbox.Maildir(loop.settings.mailbox)
+    return [email.message_from_bytes(folder.get_bytes(key), policy=email.policy.default) for key in folder.iterkeys()]
+
+
+def lines(path: Path) -> int:
+    """Data rows of a landed CSV file."""
+    return len(path.read_text().splitlines()) - 1
+
+
+def test_every_landed_line_is_in_the_lake_or_in_quarantine(loop: Loop) -> None:
+    landed = sum(lines(path) for path in loop.settings.landing.rglob("transactions.csv"))
+    kept = len(wiring.lake().read("order_lines", ["order_id"]))
+    assert landed > 100_000
+    rejected = loop.stages["ingest"].end.value("finish")["rejected"]
+    assert kept + rejected == landed
+
+
+def test_contact_details_are_in_the_vault_and_nowhere_in_the_lake(loop: Loop) -> None:
+    assert not wiring.lake().exists("contacts")
+    holding = [
+        path
+        for folder in (loop.settings.lake, loop.settings.quality_output, loop.settings.mlflow_artifacts)
+        for path in folder.rglob("*")
+        if path.is_file() and b"@shop.example" in path.read_bytes()
+    ]
+    assert holding == []
+
+
+def test_data_docs_tell_of_every_table(loop: Loop) -> None:
+    index = loop.settings.quality_output / "data_docs" / "index.html"
+    page = index.read_text()
+    assert all(table in page for table in ("orders", "order_lines", "customers", "products", "redemptions"))
+
+
+def test_ingesting_again_changes_nothing_and_starts_nothing_downstream(loop: Loop) -> None:
+    before = {table: wiring.lake().version(table) for table in DATA}
+    again = run(loop, "ingest")
+    assert {table: wiring.lake().version(table) for table in DATA} == before
+    assert [(end.task, end.state) for end in again.tasks] == [("drain", "success")]  # finish, the outlet, was skipped
+
+
+def test_features_of_the_cutoff_are_finite_and_cover_everyone_who_ever_ordered_before_it(loop: Loop) -> None:
+    snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
+    orders = wiring.lake().read("orders")
+    before = orders[orders["ordered_at"] < snapshot["event_timestamp"].iloc[0]]
+    assert set(snapshot["customer_id"]) == set(before["customer_id"])
+    assert not np.isinf(snapshot[list(FEATURE_NAMES)].to_numpy()).any()
+    assert snapshot["days_since_order"].notna().all()
+
+
+def test_each_candidate_is_an_mlflow_run_with_all_a_reviewer_needs(loop: Loop) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(loop.settings.mlflow)
+    runs = {
+        run.data.tags["candidate"]: run for run in mlflow.search_runs(search_all_experiments=True, output_format="list")
+    }
+    assert set(runs) == set(wiring.rules().training.candidates)
+    for name, logged in runs.items():
+        metrics = logged.data.metrics
+        assert {"auc", "average_precision", "brier", "calibration_error", "lift_top_tenth", "base_rate"} <= set(metrics)
+        assert logged.data.params["horizon_days"] == "28"
+        assert "lake.orders" in logged.data.tags, "the data version"
+        plots = {file.path for file in mlflow.MlflowClient().list_artifacts(logged.info.run_id, "plots")}
+        assert {"plots/calibration.png", "plots/gain.png", "plots/roc.png"} <= plots
+        model = mlflow.models.get_model_info(f"models:/{logged.outputs.model_outputs[0].model_id}")
+        expected = set(FEATURE_NAMES) if not CANDIDATES[name].baseline else set(model.signature.inputs.input_names())
+        assert set(model.signature.inputs.input_names()) == expected
+
+
+def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(loop.settings.mlflow)
+    snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
+    scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]}).set_index("customer_id")["probability"]
+    rows = snapshot[snapshot["customer_id"].isin(scores.index)]
+    predicted = mlflow.pyfunc.load_model("models:/holdfast-churn@champion").predict(rows[list(FEATURE_NAMES)])
+    np.testing.assert_allclose(
+        predicted["probability"].to_numpy(), scores.loc[rows["customer_id"]].to_numpy(), atol=1e-12
+    )
+
+
+def test_training_again_on_the_same_data_leaves_the_champion_and_says_why(loop: Loop) -> None:
+    champion = wiring.registry().aliased("champion")
+    verdict = run(loop, "train").value("promote")
+    assert wiring.registry().aliased("champion") == champion
+    assert not verdict["promoted"]
+    assert "no test cutoff is later" in verdict["reason"]
+
+
+def test_every_active_customer_is_scored_once_with_a_tier_and_reasons(loop: Loop) -> None:
+    rules = wiring.rules()
+    snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
+    active = snapshot[snapshot["days_since_order"] < rules.population.active_days]
+    scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]})
+    assert sorted(scores["customer_id"]) == sorted(active["customer_id"])
+    assert scores["probability"].between(0, 1).all()
+    tiers = np.select(
+        [scores["probability"] >= rules.tiers.high, scores["probability"] >= rules.tiers.medium],
+        ["high", "medium"],
+        "low",
+    )
+    assert scores["tier"].tolist() == tiers.tolist()
+    risky = scores[scores["probability"] > scores["probability"].median()]
+    reasons = risky["reasons"].map(json.loads)
+    assert reasons.map(len).between(1, rules.scoring.reasons).all()
+    assert all(reason["text"] for some in reasons for reason in some)
+
+
+def test_scoring_again_gives_the_same_scores_and_no_second_row(loop: Loop) -> None:
+    columns = ["customer_id", "probability", "tier", "reasons"]
+    before = wiring.lake().read("scores", columns, {"cutoff": [CUTOFF]}).sort_values("customer_id", ignore_index=True)
+    run(loop, "score")
+    after = wiring.lake().read("scores", columns, {"cutoff": [CUTOFF]}).sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_the_campaign_adds_up_and_its_mail_is_in_the_mailbox(loop: Loop) -> None:
+    [account] = loop.stages["intervene"].end.value("account")
+    assert account["audience"] == sum(account["skipped"].values()) + account["control"] + account["treated"]
+    states = ("sent", "failed", "unknown", "skipped_at_send", "waiting")
+    assert account["planned"] == account["treated"] == sum(account[state] for state in states)
+    assert account["sent"] == account["planned"] > 0
+    assert account["control"] > 0
+    assert len(mails(loop)) == account["sent"]
+
+
+def test_each_treated_customer_got_one_mail_with_a_coupon_of_their_own_and_the_control_none(loop: Loop) -> None:
+    received = mails(loop)
+    to = Counter(mail["To"] for mail in received)
+    assert set(to.values()) == {1}
+    scored = wiring.lake().read("scores", ["customer_id"], {"cutoff": [CUTOFF]})["customer_id"]
+    arms = {}
+    with wiring.operations().reading() as tx:
+        for customer in scored:
+            for record in tx.history(customer):
+                arms[customer] = record
+    treated = {f"customer-{customer}@shop.example": one for customer, one in arms.items() if one.arm == "treatment"}
+    assert set(to) == set(treated)
+    assert {one.arm for one in arms.values()} >= {"treatment", "control"}
+    for mail in received:
+        assert treated[mail["To"]].code in mail.get_body(("plain",)).get_content()
+    assert len({one.code for one in treated.values()}) == len(treated)
+
+
+def test_intervening_again_sends_nothing(loop: Loop) -> None:
+    before = sorted(mail["Message-ID"] for mail in mails(loop))
+    [account] = run(loop, "intervene").value("account")
+    assert sorted(mail["Message-ID"] for mail in mails(loop)) == before
+    assert account["sent"] == len(before)
+
+
+def test_the_report_shows_the_loops_own_numbers(loop: Loop) -> None:
+    page = Path(run(loop, "report").value("write")).read_text()
+    [account] = loop.stages["intervene"].end.value("account")
+    for shown in (
+        f"{loop.stages['ingest'].end.value('finish')['accepted']:,}",
+        f"{loop.stages['score'].end.value('publish')['customers']:,}",
+        f"{account['sent']:,}",
+        f"{loop.stages['train'].end.value('register')['metrics']['lightgbm']['auc']:.3f}",
+        "win_back@2017-11-26",
+    ):
+        assert shown in page
+    assert "@shop.example" not in page
+
+
+@pytest.mark.parametrize("dag", ["features", "train", "score", "intervene"])
+def test_a_cutoff_the_lake_cannot_serve_is_refused_in_words(loop: Loop, dag: str) -> None:
+    from holdfast.errors import HoldfastError
+
+    end = loop.airflow.run(dag, {"cutoff": "2018-03-01"})
+    assert end.state == "failed"
+    with pytest.raises(HoldfastError, match=r"2018-0|2017-1"):
+        end.raise_on_failure()

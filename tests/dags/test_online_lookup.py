@@ -1,0 +1,103 @@
+"""What another service reads about a customer, over HTTP and with Feast's SDK, is what the offline tables hold."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from holdfast import wiring
+from holdfast.adapters.environment import for_child
+from holdfast.features.catalog import FEATURE_NAMES
+from tests.dags.conftest import CUTOFF, Loop
+
+
+@pytest.fixture(scope="module")
+def offline(loop: Loop) -> pd.DataFrame:
+    """Features and scores of five scored customers, from the offline table and the lake."""
+    scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]})
+    snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
+    columns = ["customer_id", "probability", "tier", "reasons", "model_version"]
+    joined = snapshot.merge(scores[columns], on="customer_id")
+    return joined.sort_values("probability", ascending=False).head(5).set_index("customer_id")
+
+
+@pytest.fixture(scope="module")
+def server(loop: Loop) -> Iterator[str]:
+    """Feast's own feature server as a process of its own."""
+    with socket.socket() as free:
+        free.bind((loop.settings.loopback, 0))
+        port = free.getsockname()[1]
+    url = f"http://{loop.settings.loopback}:{port}"
+    feast = str(Path(sys.executable).parent / "feast")
+    command = [feast, "--chdir", str(loop.settings.feast_repo), "serve", "--host", loop.settings.loopback]
+    with (loop.settings.logs / "feast-test.log").open("wb") as log:
+        child = subprocess.Popen(
+            [*command, "--port", str(port), "--no-access-log"],
+            env=for_child(loop.settings, {}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and child.poll() is None:
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{url}/health", timeout=2):
+                break
+        yield url
+    finally:
+        child.terminate()
+        child.wait(timeout=20)
+
+
+def post(url: str, body: dict) -> dict:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def test_over_http(server: str, offline: pd.DataFrame) -> None:
+    ids = offline.index.tolist()
+    answer = post(
+        f"{server}/get-online-features", {"feature_service": "customer_card_v1", "entities": {"customer_id": ids}}
+    )
+    names = answer["metadata"]["feature_names"]
+    served = {name: column["values"] for name, column in zip(names, answer["results"], strict=True)}
+    assert served["customer_id"] == ids
+    for name in FEATURE_NAMES:
+        got = np.array([np.nan if value is None else value for value in served[name]], dtype=float)
+        np.testing.assert_array_equal(got, offline[name].to_numpy(), err_msg=name)
+    assert served["probability"] == offline["probability"].tolist()
+    for name in ("tier", "reasons", "model_version"):
+        assert served[name] == offline[name].tolist()
+
+
+def test_with_the_sdk(loop: Loop, offline: pd.DataFrame) -> None:
+    import feast
+
+    store = feast.FeatureStore(repo_path=str(loop.settings.feast_repo))
+    rows = [{"customer_id": customer} for customer in offline.index]
+    service = store.get_feature_service("customer_card_v1")
+    served = store.get_online_features(features=service, entity_rows=rows).to_df().set_index("customer_id")
+    np.testing.assert_array_equal(
+        served.loc[offline.index, list(FEATURE_NAMES)].to_numpy(float), offline[list(FEATURE_NAMES)].to_numpy(float)
+    )
+    assert served["probability"].tolist() == offline["probability"].tolist()
+    assert served["tier"].tolist() == offline["tier"].tolist()
+
+
+def test_the_training_join_of_feast_equals_the_offline_table(loop: Loop, offline: pd.DataFrame) -> None:
+    entities = offline.reset_index()[["customer_id", "event_timestamp"]]
+    joined = wiring.feature_store().historical(entities).set_index("customer_id")
+    np.testing.assert_array_equal(
+        joined.loc[offline.index, list(FEATURE_NAMES)].to_numpy(float), offline[list(FEATURE_NAMES)].to_numpy(float)
+    )

@@ -1,0 +1,193 @@
+"""The mail channel against a real SMTP server that accepts, refuses and breaks off; the fake passes the same tests."""
+
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.adapters.email import SmtpChannel, SmtpServer
+from holdfast.errors import (
+    AmbiguousDeliveryError,
+    ChannelUnavailableError,
+    HoldfastError,
+    MessageRefusedError,
+    SettingsError,
+    TemporaryChannelError,
+)
+from holdfast.ports import MailChannel
+from tests.fakes.mail import OUTCOMES, FakeMailChannel
+from tests.fakes.smtp_server import Obedient, smtp_server
+
+
+@dataclass
+class Peer:
+    """A channel and what arrives at its other end."""
+
+    channel: MailChannel
+    delivered: list[EmailMessage]
+
+
+@contextmanager
+def real() -> Iterator[Peer]:
+    with smtp_server() as server:
+        yield Peer(SmtpChannel(at(server)), server.delivered)
+
+
+@contextmanager
+def fake() -> Iterator[Peer]:
+    channel = FakeMailChannel()
+    yield Peer(channel, channel.delivered)
+
+
+@pytest.fixture(params=[real, fake], ids=["smtp", "fake"])
+def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
+    with request.param() as one:
+        yield one
+
+
+def at(server: Obedient, **options: Any) -> SmtpServer:
+    return SmtpServer("127.0.0.1", server.port, hello="shop.example", **options)
+
+
+def mail(to: str, body: str = "Hello") -> EmailMessage:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = "Shop <care@shop.example>"
+    message["To"] = to
+    message["Subject"] = "A word"
+    message.set_content(body)
+    return message
+
+
+def test_messages_accepted_on_one_connection_arrive_in_order(peer: Peer) -> None:
+    with peer.channel.connect() as connection:
+        for number in range(3):
+            connection.send(mail(f"{number}@shop.example"))
+    assert [message["To"] for message in peer.delivered] == ["0@shop.example", "1@shop.example", "2@shop.example"]
+
+
+@pytest.mark.parametrize(("word", "error"), OUTCOMES.items())
+def test_each_failure_has_its_own_error_and_the_next_message_still_goes(
+    peer: Peer, word: str, error: type[HoldfastError]
+) -> None:
+    with peer.channel.connect() as connection:
+        with pytest.raises(error) as caught:
+            connection.send(mail(f"{word}.7@shop.example"))
+        connection.send(mail("anna@shop.example"))
+    assert type(caught.value) is error
+    assert [message["To"] for message in peer.delivered] == ["anna@shop.example"]
+
+
+def test_the_body_arrives_as_written_lone_dots_included() -> None:
+    body = "first\n.\n..two dots\n.hidden\nlast – ü\n"
+    with smtp_server() as server, SmtpChannel(at(server)).connect() as connection:
+        connection.send(mail("anna@shop.example", body))
+    assert server.delivered[0].get_content().replace("\r\n", "\n") == body
+
+
+def test_one_connection_serves_many_messages_and_is_reopened_only_when_it_drops() -> None:
+    with smtp_server() as server:
+        with SmtpChannel(at(server)).connect() as connection:
+            for _ in range(5):
+                connection.send(mail("anna@shop.example"))
+            assert server.connections == 1
+            with pytest.raises(AmbiguousDeliveryError):
+                connection.send(mail("lost@shop.example"))
+            connection.send(mail("ben@shop.example"))
+        assert server.connections == 2
+
+
+def test_what_the_server_says_is_told_without_the_address() -> None:
+    with smtp_server() as server, SmtpChannel(at(server)).connect() as connection:
+        with pytest.raises(MessageRefusedError) as refused:
+            connection.send(mail("never.Anna@shop.example"))
+        with pytest.raises(TemporaryChannelError) as postponed:
+            connection.send(mail("later.Anna@shop.example"))
+    assert f"127.0.0.1:{server.port} answered 550 to RCPT: 5.1.1 <the recipient> unknown" == str(refused.value)
+    assert "451" in str(postponed.value)
+    assert "Anna" not in str(postponed.value)
+
+
+def test_nobody_listening_is_told_with_address_and_remedy() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        nobody = SmtpChannel(SmtpServer("127.0.0.1", port, hello="shop.example"))
+        with (
+            pytest.raises(ChannelUnavailableError, match=rf"127\.0\.0\.1:{port}.*HOLDFAST_SMTP_HOST"),
+            nobody.connect(),
+        ):
+            pass
+
+
+def test_a_server_that_never_answers_is_given_up_after_the_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = SmtpServer("127.0.0.1", silent.getsockname()[1], hello="shop.example", timeout=0.2)
+        with pytest.raises(ChannelUnavailableError, match="timed out"), SmtpChannel(server).connect():
+            pass
+
+
+def test_a_log_in_over_starttls_delivers_and_a_wrong_password_is_told_but_never_shown(tmp_path: Path) -> None:
+    theirs, ours = self_signed(tmp_path)
+    with smtp_server(tls=theirs) as server:
+        good = at(server, starttls=True, user="shop", password="secret", tls=ours)
+        with SmtpChannel(good).connect() as connection:
+            connection.send(mail("anna@shop.example"))
+        wrong = at(server, starttls=True, user="shop", password="hunter2", tls=ours)
+        with pytest.raises(ChannelUnavailableError, match="535") as caught, SmtpChannel(wrong).connect():
+            pass
+    assert len(server.delivered) == 1
+    assert "hunter2" not in str(caught.value) + repr(wrong)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    theirs, _ = self_signed(tmp_path)
+    with smtp_server(tls=theirs) as server:
+        trusting_no_one_new = at(server, starttls=True, user="shop", password="secret")
+        with pytest.raises(ChannelUnavailableError, match="certificate"), SmtpChannel(trusting_no_one_new).connect():
+            pass
+
+
+def test_a_log_in_without_starttls_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(SettingsError, match="HOLDFAST_SMTP_STARTTLS=true"):
+        SmtpServer("127.0.0.1", 25, hello="shop.example", user="shop", password="secret")
+
+
+def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context for 127.0.0.1, and a client's that trusts it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(pem)
+    return server, ssl.create_default_context(cafile=str(pem))

@@ -1,0 +1,171 @@
+"""The Lake port's contract, on Delta tables and on the fake, and what only real files can show."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from holdfast.adapters.lake import DeltaLake
+from holdfast.errors import MissingDataError
+from holdfast.ports import Lake
+from tests.fakes.lake import FakeLake
+
+
+@pytest.fixture(params=["delta", "fake"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    return DeltaLake(tmp_path / "lake") if request.param == "delta" else FakeLake()
+
+
+def orders(batch: str, *ids: str) -> pd.DataFrame:
+    return pd.DataFrame({"order_id": list(ids), "batch": batch})
+
+
+def ids(lake: Lake, table: str = "orders") -> list[str]:
+    return sorted(lake.read(table)["order_id"])
+
+
+def test_appended_rows_are_read_back(lake: Lake) -> None:
+    assert lake.append("orders", orders("a", "1", "2"), ["a"]) == 2
+    assert ids(lake) == ["1", "2"]
+
+
+def test_a_batch_appended_twice_is_there_once_and_makes_no_version(lake: Lake) -> None:
+    lake.append("orders", orders("a", "1", "2"), ["a"])
+    version = lake.version("orders")
+    assert lake.append("orders", orders("a", "1", "2"), ["a"]) == 0
+    assert ids(lake) == ["1", "2"]
+    assert lake.version("orders") == version
+
+
+def test_of_several_batches_only_the_new_ones_are_added(lake: Lake) -> None:
+    lake.append("orders", orders("a", "1"), ["a"])
+    both = pd.concat([orders("a", "1"), orders("b", "2")])
+    assert lake.append("orders", both, ["a", "b"]) == 1
+    assert ids(lake) == ["1", "2"]
+
+
+def test_a_table_that_was_never_written_is_named(lake: Lake) -> None:
+    assert not lake.exists("orders")
+    with pytest.raises(MissingDataError, match="'orders'"):
+        lake.read("orders")
+    with pytest.raises(MissingDataError, match="'orders'"):
+        lake.version("orders")
+
+
+def test_reading_takes_the_columns_and_rows_asked_for(lake: Lake) -> None:
+    rows = pd.DataFrame({"order_id": ["1", "2", "3"], "customer_id": ["x", "y", "x"], "batch": "a"})
+    lake.append("orders", rows, ["a"])
+    found = lake.read("orders", columns=["order_id"], where={"customer_id": ["x", "unknown"]})
+    assert sorted(found["order_id"]) == ["1", "3"]
+    assert list(found.columns) == ["order_id"]
+    assert lake.read("orders", where={"customer_id": []}).empty
+    assert list(lake.read("orders", where={"customer_id": ["x"], "order_id": ["2", "3"]})["order_id"]) == ["3"]
+
+
+def test_replace_exchanges_the_named_rows_and_leaves_the_others(lake: Lake) -> None:
+    for cutoff in ("2017-10-01", "2017-10-08"):
+        scores = pd.DataFrame({"cutoff": cutoff, "customer_id": ["x", "y"], "score": [0.1, 0.2]})
+        lake.replace("scores", scores, {"cutoff": [cutoff]})
+    lake.replace("scores", pd.DataFrame({"cutoff": ["2017-10-08"], "customer_id": ["x"], "score": [0.9]}),
+                 {"cutoff": ["2017-10-08"]})  # fmt: skip
+    found = lake.read("scores").sort_values(["cutoff", "customer_id"])
+    assert list(found["score"]) == [0.1, 0.2, 0.9]
+
+
+def test_a_table_name_may_hold_a_slash(lake: Lake) -> None:
+    lake.append("features/rhythm", orders("a", "1"), ["a"])
+    assert lake.exists("features/rhythm")
+    assert ids(lake, "features/rhythm") == ["1"]
+
+
+def test_times_ids_and_nothing_survive_the_round_trip(lake: Lake) -> None:
+    moment = pd.Timestamp("2017-03-12 07:30:00.123456", tz="UTC")
+    rows = pd.DataFrame({"id": ["00123", "NA"], "at": [moment, pd.NaT], "note": None, "amount": [0.1, None]})
+    rows["at"] = rows["at"].astype("datetime64[us, UTC]")
+    lake.append("events", rows.assign(batch="a"), ["a"])
+    found = lake.read("events").sort_values("id")
+    assert list(found["id"]) == ["00123", "NA"]
+    assert found["at"].iloc[0] == moment
+    assert str(found["at"].dtype) == "datetime64[us, UTC]"
+    assert found["note"].isna().all()
+    assert found["amount"].iloc[0] == 0.1
+
+
+def test_a_value_with_a_quotation_mark_is_no_sql(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+    lake.append("orders", orders("a", "1", "o'clock"), ["a"])
+    lake.replace("orders", orders("b", "o'clock"), {"order_id": ["o'clock"]})
+    assert sorted(zip(lake.read("orders")["order_id"], lake.read("orders")["batch"], strict=True)) == [
+        ("1", "a"),
+        ("o'clock", "b"),
+    ]
+
+
+def test_a_time_without_zone_never_enters_the_lake(tmp_path: Path) -> None:
+    naive = pd.DataFrame({"at": [pd.Timestamp("2017-01-01")], "batch": "a"})
+    with pytest.raises(ValueError, match="'at'"):
+        DeltaLake(tmp_path).append("events", naive, ["a"])
+
+
+def _append_all(root: str, writer: int, start: multiprocessing.synchronize.Barrier, *, same: bool) -> None:
+    lake = DeltaLake(Path(root))
+    start.wait()
+    for number in range(4):
+        batch = f"batch-{number}" if same else f"batch-{writer}-{number}"
+        lake.append("orders", orders(batch, *(f"{batch}-{row}" for row in range(5))), [batch])
+
+
+@pytest.mark.parametrize(("same", "expected"), [(True, 4 * 5), (False, 3 * 4 * 5)])
+def test_processes_appending_at_once_lose_and_double_nothing(tmp_path: Path, *, same: bool, expected: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(3)
+    writers = [
+        context.Process(target=_append_all, args=(str(tmp_path), writer, start), kwargs={"same": same})
+        for writer in range(3)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    found = DeltaLake(tmp_path).read("orders")
+    assert len(found) == found["order_id"].nunique() == expected
+
+
+def test_a_reader_during_a_replace_sees_the_old_or_the_new_never_half(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+
+    def generation(number: int) -> pd.DataFrame:
+        return pd.DataFrame({"shard": "0", "generation": number, "row": range(200)})
+
+    lake.replace("scores", generation(0), {"shard": ["0"]})
+    seen: list[tuple[int, int]] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            found = lake.read("scores")
+            seen.append((found["generation"].nunique(), len(found)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 15):
+        lake.replace("scores", generation(number), {"shard": ["0"]})
+    stop.set()
+    reader.join()
+    assert set(seen) == {(1, 200)}
+
+
+def test_a_writer_killed_before_its_commit_leaves_nothing_visible(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+    lake.append("orders", orders("a", "1"), ["a"])
+    stray = next((tmp_path / "orders").glob("*.parquet"))
+    # What such a writer leaves: a data file, or half of one, that no commit names.
+    (tmp_path / "orders" / "part-stray.parquet").write_bytes(stray.read_bytes()[:40])
+    assert ids(lake) == ["1"]
+    assert lake.append("orders", orders("b", "2"), ["b"]) == 1
+    assert ids(lake) == ["1", "2"]

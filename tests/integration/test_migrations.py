@@ -1,0 +1,90 @@
+"""The schema: migrations and models agree, and many processes may start at once."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_mock_engine
+from sqlalchemy.exc import IntegrityError
+
+from holdfast.adapters.operations import database
+from holdfast.adapters.operations.models import Base
+from holdfast.errors import SettingsError
+from tests.fakes.operations import operations_engine
+
+
+def test_migrating_an_empty_file_gives_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'made' / 'on' / 'demand' / 'operations.db'}"
+    database.upgrade(url)
+    with database.reading(database.connect(url)) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert context.get_current_revision() == "0001"
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_checks_and_unique_keys_are_in_the_migration_too(tmp_path: Path) -> None:
+    with database.reading(operations_engine(tmp_path)) as connection:
+        tables = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
+    for table in Base.metadata.tables.values():
+        for constraint in table.constraints:
+            assert f"CONSTRAINT {constraint.name} " in tables[table.name]
+
+
+def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "operations.db"
+    database.upgrade(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO contacts VALUES ('7', 'anna@shop.example', NULL)")
+    database.upgrade(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM contacts").fetchone() == (1,)
+
+
+def test_processes_that_start_at_once_all_end_well(tmp_path: Path, project: Path) -> None:
+    code = "import sys; from holdfast.adapters.operations import database; database.upgrade(sys.argv[1])"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'operations.db'}"]
+    started = [
+        subprocess.Popen(command, cwd=project, env={"PYTHONPATH": "src"}, stderr=subprocess.PIPE) for _ in range(4)
+    ]
+    ends = [(process.communicate()[1].decode(), process.returncode) for process in started]
+    assert ends == [("", 0)] * 4
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    file = tmp_path / "operations.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE outbox (id INTEGER)")  # in the way of the real one
+    with pytest.raises(Exception, match="outbox already exists"):
+        database.upgrade(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("outbox",)]
+
+
+def test_the_schema_can_be_written_for_postgresql() -> None:
+    statements: list[str] = []
+    engine = create_mock_engine(
+        "postgresql+psycopg2://",
+        lambda sql, *_, **__: statements.append(str(sql.compile(dialect=engine.dialect))),
+    )
+    Base.metadata.create_all(engine, checkfirst=False)
+    outbox = next(sql for sql in statements if "CREATE TABLE outbox" in sql)
+    assert "id BIGSERIAL NOT NULL" in outbox
+    assert "planned_at TIMESTAMP WITH TIME ZONE" in outbox
+
+
+def test_foreign_keys_are_enforced_and_the_file_is_in_wal(tmp_path: Path) -> None:
+    engine = operations_engine(tmp_path)
+    with database.reading(engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"), database.writing(engine) as connection:
+        connection.exec_driver_sql("INSERT INTO skips VALUES ('nowhere', '7', 'budget', '')")
+
+
+@pytest.mark.parametrize("url", ["operations.db", "sqlite://", "sqlite:///:memory:"])
+def test_a_url_that_cannot_hold_operations_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError):
+        database.connect(url)

@@ -1,0 +1,41 @@
+"""Plots as bytes of an image."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from holdfast.model import plots
+
+CURVES = {
+    "lightgbm": pd.DataFrame({"churned": [0, 1, 0, 1], "probability": [0.1, 0.7, 0.2, 0.9]}),
+    "recency_rule": pd.DataFrame({"churned": [0, 1, 0, 1], "probability": [0.4, 0.4, 0.2, 0.6]}),
+}
+
+
+@pytest.mark.parametrize("draw", [plots.roc, plots.precision_recall, plots.calibration, plots.gain])
+def test_every_plot_names_its_curves_and_comes_as_png_or_svg(draw: plots.Draw) -> None:
+    assert draw(CURVES).startswith(b"\x89PNG")
+    svg = draw(CURVES, "svg")
+    assert b"<svg" in svg
+    assert b"recency_rule" in svg
+
+
+def test_the_same_arrays_draw_the_same_bytes() -> None:
+    assert plots.gain(CURVES, "svg") == plots.gain(CURVES, "svg")
+
+
+def test_importance_shows_the_strongest_features_only() -> None:
+    svg = plots.importance(["weak", "strong", "middling"], np.array([0.1, 0.9, 0.5]), "svg", top=2)
+    assert b"strong" in svg
+    assert b"middling" in svg
+    assert b"weak" not in svg
+
+
+def test_features_without_effect_are_not_shown_as_important() -> None:
+    assert b"idle" not in plots.importance(["idle", "strong"], np.array([0.0, 0.9]), "svg")
+
+
+def test_scores_are_stacked_by_the_tiers_that_occur() -> None:
+    svg = plots.probabilities(np.array([0.1, 0.7, 0.8]), np.array(["low", "high", "high"]), "svg")
+    assert b"high" in svg
+    assert b"medium" not in svg

@@ -1,0 +1,160 @@
+"""Scoring as of a cutoff: shards, tiers, reasons and one publication."""
+
+import json
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.errors import MissingDataError, ModelError
+from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.model.candidates import candidate
+from holdfast.model.evaluation import Evaluation
+from holdfast.model.promotion import Verdict
+from holdfast.model.record import CandidateRun
+from holdfast.pipelines.score import SCORES, Scoring, shard_of
+from holdfast.rules import Rules
+from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.lake import FakeLake
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.scratch import FakeScratch
+from tests.fakes.small_shop import RULES, feature_store, shop
+
+CUTOFF = "2017-06-04"
+PROMOTE = Verdict(True, "Promoted.", "auc", ())
+
+
+class Bench:
+    """A scoring use case on fakes, and the fakes; ``crown`` makes a champion."""
+
+    def __init__(self, store: FakeFeatureStore, rules: Rules = RULES) -> None:
+        self.lake, self.store, self.scratch, self.registry = FakeLake(), store, FakeScratch(), FakeRegistry()
+        self.scoring = Scoring(self.lake, store, self.registry, self.scratch, rules)
+
+    def crown(self) -> None:
+        rows = self.store.snapshot(date.fromisoformat(CUTOFF))
+        features = rows[list(FEATURE_NAMES)]
+        churned = (rows["days_since_order"] > 2 * rows["gap_mean_days"]).to_numpy(float)
+        model = candidate("logistic").fit(features, churned, 7)
+        run = CandidateRun("logistic", date(2017, 6, 4), date(2017, 6, 4), model, Evaluation({}), {}, {}, features, {})
+        self.registry.settle(self.registry.register(self.registry.log(run)), PROMOTE)
+
+    def run(self, cutoff: str = CUTOFF) -> dict[str, Any]:
+        return self.scoring.publish(cutoff, [self.scoring.score(cutoff, shard) for shard in self.scoring.shards()])
+
+
+@pytest.fixture(scope="module")
+def store() -> FakeFeatureStore:
+    return feature_store(shop())
+
+
+@pytest.fixture
+def bench(store: FakeFeatureStore) -> Bench:
+    bench = Bench(store)
+    bench.crown()
+    return bench
+
+
+@given(st.text(), st.integers(1, 1024))
+def test_every_customer_has_one_shard_for_ever(customer: str, shards: int) -> None:
+    assert 0 <= shard_of(customer, shards) < shards
+    assert shard_of(customer, shards) == shard_of(customer, shards)
+
+
+def test_the_hash_of_a_shard_never_changes_between_versions() -> None:
+    assert [shard_of(customer, 4) for customer in ("1", "2", "00123", "NA")] == [1, 2, 3, 0]
+
+
+def test_every_active_customer_is_scored_once_and_nobody_else(bench: Bench) -> None:
+    published = bench.run()
+    scores = bench.lake.read(SCORES)
+    known = bench.store.snapshot(date.fromisoformat(CUTOFF))
+    active = known[known["days_since_order"] < 28]
+    assert sorted(scores["customer_id"]) == sorted(active["customer_id"])
+    assert published["customers"] == len(active) < len(known)
+
+
+def test_the_number_of_shards_changes_no_score(bench: Bench) -> None:
+    bench.run()
+    unsharded = Bench(bench.store, RULES.model_copy(update={"scoring": RULES.scoring.model_copy(update={"shards": 1})}))
+    unsharded.crown()
+    unsharded.run()
+    by_customer = [one.lake.read(SCORES).sort_values("customer_id", ignore_index=True) for one in (bench, unsharded)]
+    pd.testing.assert_frame_equal(*by_customer)
+
+
+def test_a_score_tells_tier_value_reasons_and_the_model_behind_it(bench: Bench) -> None:
+    bench.run()
+    known = bench.store.snapshot(date.fromisoformat(CUTOFF)).set_index("customer_id")
+    scores = bench.lake.read(SCORES)
+    row = scores.loc[scores["probability"].idxmax()]
+    own = known.loc[row["customer_id"]]
+    assert row["tier"] == ("high" if row["probability"] >= 0.5 else "medium" if row["probability"] >= 0.2 else "low")
+    assert row["value"] == pytest.approx(own["amount_84d"] / 84 * 14)
+    assert row["value_at_risk"] == pytest.approx(row["probability"] * row["value"])
+    assert (row["model_version"], row["run_id"]) == ("1", "run-1")
+    assert row["event_timestamp"] == pd.Timestamp("2017-06-04 04:00", tz="UTC")
+    reasons = json.loads(row["reasons"])
+    assert 1 <= len(reasons) <= 2
+    assert set(reasons[0]) == {"family", "feature", "text", "contribution"}
+    assert all(reason["contribution"] > 0 for reason in reasons)
+
+
+def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
+    bench.run()
+    texts = [reason["text"] for reasons in bench.lake.read(SCORES)["reasons"] for reason in json.loads(reasons)]
+    assert texts
+    assert not [text for text in texts if "nan" in text or "{" in text]
+
+
+def test_the_same_scores_are_served_online(bench: Bench) -> None:
+    bench.run()
+    row = bench.lake.read(SCORES).iloc[0]
+    online = bench.store.online([row["customer_id"]]).iloc[0]
+    assert (online["probability"], online["tier"]) == (row["probability"], row["tier"])
+
+
+def test_publishing_again_replaces_the_cutoffs_scores_and_leaves_other_cutoffs(bench: Bench) -> None:
+    first, _ = bench.run(), bench.run("2017-05-28")
+    assert bench.run() == first
+    scores = bench.lake.read(SCORES)
+    assert not scores.duplicated(["cutoff", "customer_id"]).any()
+    assert set(scores["cutoff"]) == {"2017-05-28", CUTOFF}
+
+
+def test_counts_per_tier_add_up(bench: Bench) -> None:
+    published = bench.run()
+    assert list(published["tiers"]) == ["high", "medium", "low"]
+    assert sum(published["tiers"].values()) == published["customers"]
+    assert published["model_version"] == "1"
+
+
+def test_shards_scored_by_different_champions_are_not_mixed(bench: Bench) -> None:
+    first = bench.scoring.score(CUTOFF, 0)
+    bench.crown()
+    with pytest.raises(ModelError, match="were scored by versions 1, 2: the champion changed"):
+        bench.scoring.publish(CUTOFF, [first, bench.scoring.score(CUTOFF, 1)])
+    assert not bench.lake.exists(SCORES)
+
+
+def test_without_a_champion_nobody_is_scored(store: FakeFeatureStore) -> None:
+    with pytest.raises(MissingDataError, match="no model is champion yet"):
+        Bench(store).scoring.score(CUTOFF, 0)
+
+
+def test_an_empty_shard_is_no_error(bench: Bench) -> None:
+    many = Bench(bench.store, RULES.model_copy(update={"scoring": RULES.scoring.model_copy(update={"shards": 500})}))
+    many.crown()
+    empty = next(shard for shard in range(500) if not any(shard_of(f"c{i:02}", 500) == shard for i in range(60)))
+    assert many.scratch.read(many.scoring.score(CUTOFF, empty)).empty
+
+
+def test_probabilities_are_probabilities(bench: Bench) -> None:
+    bench.run()
+    probability = bench.lake.read(SCORES)["probability"].to_numpy()
+    assert np.isfinite(probability).all()
+    assert ((probability > 0) & (probability < 1)).all()
