@@ -17,6 +17,7 @@ from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
@@ -67,7 +68,13 @@ def lake() -> DeltaLake:
 
 def feature_store() -> FeastStore:
     here = settings()
-    return FeastStore(here.feast_repo, here.feast_offline, datetime.now(UTC))
+    return FeastStore(
+        here.feast_repo,
+        here.feast_offline,
+        datetime.now(UTC),
+        online=online_writer(here.feast_online),
+        own_join_above=here.historical_join_rows,
+    )
 
 
 def registry() -> MlflowRegistry:

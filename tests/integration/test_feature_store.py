@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -11,30 +10,15 @@ import pytest
 
 from holdfast.adapters.environment import activate, variables
 from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.online.configured import writer
 from holdfast.errors import MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
+from tests.fakes.offline_tables import expected, tables
+from tests.fakes.shop import ZONE
 
-ZONE = ZoneInfo("America/New_York")
 OCTOBER, NOVEMBER = date(2017, 10, 29), date(2017, 11, 26)  # either side of the end of daylight saving
-
-
-def tables(cutoff: date, customers: list[str], base: float) -> dict[str, pd.DataFrame]:
-    """Every view's rows at ``cutoff``; the value of customer i's feature j is base + 100 i + j, and j = 1 is null."""
-    rows = {}
-    for family in FAMILIES:
-        frame = pd.DataFrame({"customer_id": customers, "cutoff": cutoff.isoformat()})
-        frame["event_timestamp"] = pd.Timestamp(instant(cutoff, ZONE))
-        for feature in family.features:
-            j = FEATURE_NAMES.index(feature.name)
-            frame[feature.name] = [np.nan if j == 1 else base + 100 * i + j for i in range(len(customers))]
-        rows[family.view] = frame
-    return rows
-
-
-def expected(base: float, i: int) -> list[float]:
-    return [np.nan if j == 1 else base + 100 * i + j for j in range(len(FEATURE_NAMES))]
 
 
 @pytest.fixture
@@ -49,7 +33,8 @@ def settings(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def store(settings: Settings) -> FeastStore:
-    store = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, 6, tzinfo=UTC))
+    online = writer(settings.feast_online)
+    store = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, 6, tzinfo=UTC), online)
     store.apply()
     store.write(tables(OCTOBER, ["007", "NA"], base=1000))
     store.write(tables(NOVEMBER, ["007", "NA", "9"], base=5000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from holdfast.adapters.online.configured import feast_config
 from holdfast.settings import Settings
 
 
@@ -14,7 +15,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "HOLDFAST_PROJECT": str(settings.project),
         "HOLDFAST_HOME": str(settings.home),
         "FEAST_REGISTRY_URL": settings.feast_registry,
-        "FEAST_ONLINE_PATH": str(settings.feast_online),
+        "FEAST_ONLINE_STORE": feast_config(settings.feast_online),
         "FEAST_USAGE": "False",
         "AIRFLOW_HOME": str(settings.airflow_home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
@@ -37,7 +38,7 @@ def variables(settings: Settings) -> dict[str, str]:
 def activate(settings: Settings) -> None:
     """Set the variables in this process, before Airflow, Feast or MLflow is imported, and make the folders."""
     os.environ.update(variables(settings))
-    for folder in (settings.home, settings.airflow_home, settings.feast_online.parent, settings.mlflow_artifacts):
+    for folder in (settings.home, settings.airflow_home, settings.feast_offline, settings.mlflow_artifacts):
         folder.mkdir(parents=True, exist_ok=True)
 
 
