@@ -21,7 +21,7 @@ def tables(cutoff: date, customers: Sequence[str], base: float) -> dict[str, pd.
         frame["event_timestamp"] = pd.Timestamp(instant(cutoff, ZONE))
         for feature in family.features:
             j = FEATURE_NAMES.index(feature.name)
-            frame[feature.name] = [np.nan if j == 1 else base + 100 * i + j for i in range(len(customers))]
+            frame[feature.name] = [np.nan if j == 1 else base + 100.0 * i + j for i in range(len(customers))]
         rows[family.view] = frame
     return rows
 
