@@ -19,13 +19,12 @@ from holdfast.adapters.online.configured import OnlineWriter
 from holdfast.adapters.online.layout import JOIN_KEY, Rows
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
 from holdfast.features.spec import Family
 
 if TYPE_CHECKING:
     import feast
 
-MODEL_SERVICE = "churn_model_v1"
 CARD_SERVICE = "customer_card_v1"
 SCORES_VIEW = "churn_scores"
 SCORE_FIELDS = ("probability", "tier", "reasons", "model_version")
