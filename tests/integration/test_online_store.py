@@ -110,8 +110,8 @@ def test_every_byte_is_what_feast_itself_would_write(new_url: Url, open_store: C
     theirs = open_store(by_feast)
     theirs.write(tables(NOVEMBER, CUSTOMERS, base=1e-3))
     at = instant(NOVEMBER, ZONE)
-    theirs._store.materialize(at - timedelta(seconds=1), at, [family.view for family in FAMILIES])
-    theirs._store.write_to_online_store("churn_scores", df=scored.assign(created_timestamp=pd.Timestamp(WRITTEN)))
+    theirs.sdk.materialize(at - timedelta(seconds=1), at, [family.view for family in FAMILIES])
+    theirs.sdk.write_to_online_store("churn_scores", df=scored.assign(created_timestamp=pd.Timestamp(WRITTEN)))
     ours = open_store(by_us)
     ours.materialize(at)
     ours.write_scores(scored)
@@ -143,7 +143,7 @@ def test_feast_is_told_up_to_when_its_views_are_online(new_url: Url, open_store:
     store.write(tables(NOVEMBER, CUSTOMERS, base=1))
     store.materialize(instant(NOVEMBER, ZONE))
     for family in FAMILIES:
-        assert store._store.get_feature_view(family.view).most_recent_end_time == instant(NOVEMBER, ZONE)
+        assert store.sdk.get_feature_view(family.view).most_recent_end_time == instant(NOVEMBER, ZONE)
 
 
 def test_an_older_row_never_replaces_a_newer_one(new_url: Url, open_store: Callable[..., FeastStore]) -> None:

@@ -52,7 +52,8 @@ class FeastStore:
         self._own_join_above = own_join_above
 
     @cached_property
-    def _store(self) -> feast.FeatureStore:
+    def sdk(self) -> feast.FeatureStore:
+        """Feast's own SDK on this repository."""
         import feast
 
         return feast.FeatureStore(repo_path=str(self._repo))
@@ -62,7 +63,7 @@ class FeastStore:
         declared = runpy.run_path(str(self._repo / "definitions.py"))
         views = [*declared["feature_views"], declared["scores"]]
         services = [declared["churn_model"], declared["customer_card"]]
-        self._store.apply([declared["customer"], *views, *services])
+        self.sdk.apply([declared["customer"], *views, *services])
         return [view.name for view in views]
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -91,8 +92,8 @@ class FeastStore:
         asked = entities[list(KEYS)].reset_index(drop=True)
         if len(asked) > self._own_join_above:
             return asof_join(asked, map(self._feature_table, FAMILIES))[[*KEYS, *FEATURE_NAMES]]
-        joined = self._store.get_historical_features(
-            entity_df=asked, features=self._store.get_feature_service(MODEL_SERVICE)
+        joined = self.sdk.get_historical_features(
+            entity_df=asked, features=self.sdk.get_feature_service(MODEL_SERVICE)
         ).to_df()
         rows = asked.merge(joined[[*KEYS, *FEATURE_NAMES]], on=list(KEYS), how="left", validate="1:1")
         if len(joined) != len(asked):
@@ -105,21 +106,26 @@ class FeastStore:
     def _feature_table(self, family: Family) -> FeatureTable:
         """All offline rows of the family, with the ttl that Feast would apply."""
         rows = pq.read_table(self._offline / family.view, read_dictionary=[JOIN_KEY])
-        return FeatureTable(rows, self._store.get_feature_view(family.view).ttl or timedelta.max)
+        return FeatureTable(rows, self.sdk.get_feature_view(family.view).ttl or timedelta.max)
 
     def materialize(self, cutoff: datetime) -> None:
-        """As the port says. Feast is told of it, as if it had materialized the views itself."""
         for family in FAMILIES:
-            view = self._store.get_feature_view(family.view)
-            batches = (self._rows(view, batch, cutoff) for batch in self._batches(family.view, cutoff))
-            self._online.write(self._store.project, batches)
-            self._store.registry.apply_materialization(view, self._store.project, cutoff - timedelta(seconds=1), cutoff)
+            self.materialize_view(family.view, cutoff)
+
+    def materialize_view(self, name: str, cutoff: datetime) -> None:
+        """Copy one view's rows as of ``cutoff`` online, and tell Feast, as if it had materialized them itself."""
+        view, project = self.sdk.get_feature_view(name), self.sdk.project
+        self._online.write(project, (self._rows(view, batch, cutoff) for batch in self._batches(name, cutoff)))
+        self.sdk.registry.apply_materialization(view, project, cutoff - timedelta(seconds=1), cutoff)
 
     def _batches(self, view: str, cutoff: datetime) -> Iterator[pa.RecordBatch]:
         """The view's offline rows at exactly this event time, which one file holds, created at one time."""
         at = pa.scalar(cutoff, pa.timestamp("us", "UTC"))
         found = False
-        for batch in self._files(view).to_batches(filter=ds.field(TIME) == at, batch_size=_BATCH_ROWS):
+        batches = self._files(view).to_batches(
+            filter=ds.field(TIME) == at, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+        )
+        for batch in batches:
             if batch.num_rows:
                 found = True
                 yield batch
@@ -147,17 +153,17 @@ class FeastStore:
         )
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        answer = self._store.get_online_features(
-            features=self._store.get_feature_service(CARD_SERVICE),
+        answer = self.sdk.get_online_features(
+            features=self.sdk.get_feature_service(CARD_SERVICE),
             entity_rows=[{"customer_id": customer} for customer in customer_ids],
         ).to_df()
         return answer[["customer_id", *FEATURE_NAMES, *SCORE_FIELDS]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:
-        view = self._store.get_feature_view(SCORES_VIEW)
+        view = self.sdk.get_feature_view(SCORES_VIEW)
         for at, part in scores[[*KEYS, *SCORE_FIELDS]].groupby(TIME):
             self._write_offline(SCORES_VIEW, f"{at:%Y-%m-%d}", part)
             stamped = pa.Table.from_pandas(part.assign(**{CREATED: self._written_at}), preserve_index=False)
             moment = part[TIME].iloc[0].to_pydatetime()
             batches = (self._rows(view, batch, moment) for batch in stamped.to_batches(_BATCH_ROWS))
-            self._online.write(self._store.project, batches)
+            self._online.write(self.sdk.project, batches)
