@@ -35,7 +35,10 @@ def say(text: str) -> None:
 
 
 def tell_error(error: HoldfastError) -> None:
-    _console().print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+    """On standard error: what a command prints may be piped on."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
+    )
 
 
 class Telling:
