@@ -38,7 +38,7 @@ from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
-from holdfast.rules import Rules
+from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
 
@@ -87,11 +87,22 @@ def _scratch() -> FileScratch:
     return FileScratch(settings().work)
 
 
+def _source(shop: Shop) -> SourceMapping:
+    """The shop's source mapping, held to the shop's currency."""
+    path = settings().sources_dir / f"{shop.source}.yaml"
+    source = load(path, SourceMapping)
+    if source.currency not in (None, shop.currency):
+        raise SettingsError(
+            f"{path}: currency {source.currency}, but the rules of {shop.name} say {shop.currency}. Make them agree."
+        )
+    return source.model_copy(update={"currency": shop.currency})
+
+
 def ingest() -> Ingest:
     here, shop = settings(), rules().shop
     return Ingest(
         landing=LandingDirectory(here.landing),
-        source=load(here.sources_dir / f"{shop.source}.yaml", SourceMapping),
+        source=_source(shop),
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),

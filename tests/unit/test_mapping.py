@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from holdfast.errors import SourceError
-from holdfast.mapping import Input, Mapping, apply
+from holdfast.mapping import Input, Mapping
+from holdfast.mapping import apply as apply_mapping
 
 PRODUCTS = {"product_id": "sku"}
 
@@ -20,6 +21,10 @@ def products(columns: dict[str, object], **more: object) -> Input:
 def rows(**columns: list[str]) -> pa.Table:
     count = len(next(iter(columns.values())))
     return pa.table({**columns, "row": pa.array(range(2, 2 + count), pa.int64())})
+
+
+def apply(source: Input, table: pa.Table, file: str) -> dict[str, pa.Table]:
+    return apply_mapping(source, table, file).tables
 
 
 def mapped(source: Input, table: pa.Table, column: str) -> list[str | None]:
@@ -52,7 +57,7 @@ def test_distinct_keeps_the_first_of_rows_that_map_alike() -> None:
             "path": "{day}/p.csv",
             "format": "csv",
             "ignore": ["line"],
-            "tables": {"products": {"distinct": True, "columns": PRODUCTS}},
+            "tables": {"products": {"keep": "distinct", "columns": PRODUCTS}},
         }
     )
     table = apply(source, rows(sku=["1", "1", "2"], line=["a", "b", "c"]), "p.csv")["products"]
@@ -81,7 +86,7 @@ def test_a_missing_source_column_is_named_with_those_present() -> None:
         ({"tables": {"products": {"columns": PRODUCTS | {"brnd": "b"}}}}, "did you mean 'brand'"),
         ({"tables": {"products": {"columns": {"brand": "b"}}}}, "needs a mapping for product_id"),
         ({"path": "p.csv"}, r"\{day\} once"),
-        ({"tables": {"products": {"columns": {"product_id": {"value": "1", "sum": ["a", "b"]}}}}}, "one of"),
+        ({"tables": {"products": {"columns": {"product_id": {"value": "1", "sum": ["a", "b"]}}}}}, "exactly one"),
     ],
 )
 def test_a_mapping_that_does_not_fit_the_contract_is_refused(source: dict[str, object], message: str) -> None:
