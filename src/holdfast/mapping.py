@@ -235,6 +235,8 @@ def apply(source: Input, rows: pa.Table, file: str, currency: str | None = None)
     one.
     """
     _check_columns(source, [name for name in rows.column_names if name != ROW], file)
+    for name in source.sources - set(rows.column_names):
+        rows = rows.append_column(name, pa.repeat("", rows.num_rows))
     free = np.ones(rows.num_rows, dtype=np.bool_)
     excluded = []
     for exclusion in source.exclude:
@@ -260,7 +262,8 @@ def apply(source: Input, rows: pa.Table, file: str, currency: str | None = None)
 def _check_columns(source: Input, present: list[str], file: str) -> None:
     mapped = source.sources
     expected = sorted(mapped | set(source.ignore))
-    missing = sorted(mapped - set(present))
+    # An object of JSON lines leaves out what it has no value for; so may a whole day of them.
+    missing = [] if source.format.kind == "jsonl" else sorted(mapped - set(present))
     unknown = [name for name in present if name not in expected]
     if unknown:
         raise SourceError(
