@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import terminal
+from holdfast import source_cli, terminal
 from holdfast.errors import HoldfastError
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the customers a shop is about to lose, acts within a budget, and proves what it kept.",
 )
+
+
+app.add_typer(source_cli.app, name="source")
 
 
 class Sample(StrEnum):

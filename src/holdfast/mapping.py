@@ -102,17 +102,35 @@ def _kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+class Query(Rule):
+    """A query whose rows land as files: ``database`` names the entry of HOLDFAST_SOURCE_URLS that says where it runs.
+
+    ``sql`` selects one landing day by the parameters ``:start`` and ``:end``, UTC instants of the shop's midnights.
+    """
+
+    database: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    sql: str
+
+    @model_validator(mode="after")
+    def _by_day(self) -> Query:
+        absent = [name for name in (":start", ":end") if name not in self.sql]
+        if absent:
+            raise ValueError(f"the query must use {absent[0]}, as in WHERE ordered_at >= :start AND ordered_at < :end")
+        return self
+
+
 class Input(Rule):
     """One kind of landing file.
 
     ``path`` is relative to the landing directory and holds ``{day}``, the landing day (YYYY-MM-DD). ``times`` is the
     time zone of times written without one; without it such a time is rejected. ``ignore`` lists the source columns
     left aside on purpose: any other that is not mapped is an error. Each row is taken by the first rule of ``exclude``
-    whose condition it meets.
+    whose condition it meets. With a ``query`` the files are made by ``holdfast source pull``, in Parquet.
     """
 
     path: str
     format: Annotated[Format, BeforeValidator(_kind)]
+    query: Query | None = None
     times: TimeZoneName | None = None
     ignore: tuple[str, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
@@ -122,6 +140,8 @@ class Input(Rule):
     def _fits_the_contract(self) -> Input:
         if self.path.count("{day}") != 1:
             raise ValueError(f"path {self.path!r} must hold {{day}} once, as in '{{day}}/orders.csv'")
+        if self.query is not None and self.format.kind != "parquet":
+            raise ValueError(f"an input with a query lands as parquet, not as {self.format.kind}")
         names = [exclusion.rule for exclusion in self.exclude]
         repeated = [name for name in names if names.count(name) > 1]
         if repeated:

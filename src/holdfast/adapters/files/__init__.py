@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from holdfast.adapters.files import compression, csv_text, excel, json_lines, parquet
 from holdfast.errors import SourceError
+from holdfast.guessing import Sample
 from holdfast.mapping import Format
 from holdfast.ports import FileContent
 
@@ -29,6 +31,31 @@ def read(path: Path, form: Format, name: str) -> FileContent:
         raise SourceError(f"{name}: a header but no rows. Deliver the rows; a day without rows needs no file.")
     return result
 
+
+def sample(path: Path) -> Sample:
+    """A file to guess from; how it is written is told from its name, its first line and its encoding.
+
+    Raises SourceError when it is none that can be read.
+    """
+    suffix = path.name.removesuffix(".gz").rpartition(".")[2].lower()
+    if suffix not in _KINDS:
+        raise SourceError(f"{path.name}: no sample to guess from; known endings are {', '.join(_KINDS)}.")
+    form = Format(kind=_KINDS[suffix])
+    if form.kind == "csv":
+        form = csv_text.form_of(compression.unzipped(path.read_bytes(), path.name))
+    return Sample("/".join(path.parts[-2:]), form, read(path, form, path.name).rows)
+
+
+_KINDS: Mapping[str, Literal["csv", "jsonl", "parquet", "excel"]] = {
+    "csv": "csv",
+    "txt": "csv",
+    "tsv": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "parquet": "parquet",
+    "xlsx": "excel",
+    "xls": "excel",
+}
 
 _READERS: Mapping[str, Callable[[bytes, Format, str], FileContent]] = {
     "csv": csv_text.read,

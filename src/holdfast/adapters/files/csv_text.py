@@ -63,6 +63,21 @@ def read(content: bytes, form: Format, name: str) -> FileContent:
     return FileContent(without_blank(table.append_column(ROW, pa.array(numbers, pa.int64()))), broken)
 
 
+def form_of(content: bytes) -> Format:
+    """How a sample of delimited text seems to be written: the delimiter commonest in its header, and the encoding."""
+    if content.startswith(_UTF_16):
+        encoding, text = "utf-16", content.decode("utf-16", errors="replace")
+    else:
+        try:
+            encoding, text = "utf-8", content.decode("utf-8")
+        except UnicodeDecodeError:
+            encoding, text = "cp1252", content.decode("cp1252", errors="replace")
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t|", key=header.count)
+    options = {"delimiter": delimiter} if delimiter != "," else {}
+    return Format.model_validate({"kind": "csv", **options, **({"encoding": encoding} if encoding != "utf-8" else {})})
+
+
 def decoded(content: bytes, form: Format, name: str) -> str:
     """The text, without a byte order mark. Raises SourceError naming the byte that is none in the file's encoding."""
     if form.encoding == "utf-8":
