@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import terminal
+from holdfast import source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the customers a shop is about to lose, acts within a budget, and proves what it kept.",
 )
+
+
+app.add_typer(source_cli.app, name="source")
 
 
 class Sample(StrEnum):
