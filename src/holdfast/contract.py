@@ -30,8 +30,14 @@ PROVENANCE = (BATCH, "file", "row", "zone", "latest")
 times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies in the future.
 """
 
-REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy")
-"""Columns of rejections, the quarantine's columns."""
+REPEATABLE = "repeatable"
+"""Name of an optional column beside ``PROVENANCE``: true where a row whose key is taken already is no news.
+
+Such a row is neither accepted nor rejected.
+"""
+
+REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy", "deliberate")
+"""Columns of rejections, the quarantine's columns. ``deliberate``: left out on purpose, nothing is wrong."""
 
 WITHHELD = "(withheld: personal)"
 _LONGEST_VALUE = 200
@@ -48,6 +54,7 @@ class RowRule(StrEnum):
     """Why a row is rejected."""
 
     COLUMNS = "number of columns"
+    NOT_JSON = "not JSON"
     MISSING = "missing"
     NOT_A_NUMBER = "not a number"
     NOT_FINITE = "not finite"
@@ -65,6 +72,7 @@ class RowRule(StrEnum):
 
 _REMEDIES = {
     RowRule.COLUMNS: "Deliver the row with as many columns as the header; quote values that hold a comma.",
+    RowRule.NOT_JSON: "Write one whole JSON object on a line of its own.",
     RowRule.MISSING: "Fill in {field}; {table} cannot do without it.",
     RowRule.NOT_A_NUMBER: "Write {field} as a plain number such as 12.50, with a point and no thousands separator.",
     RowRule.NOT_FINITE: "Write a finite number into {field}, or leave the row out.",
@@ -96,7 +104,8 @@ def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.
     ``PROVENANCE``; their order decides which of several rows with one key is the first and stays. ``known`` gives, for
     each column that references another table, the keys to be had there. ``held`` gives rows that are stored already
     (the table's columns and ``batch``): a new row with the key of one is rejected, except that rows stored by a batch
-    of ``rows`` itself do not count, so that a half-stored batch can be checked again.
+    of ``rows`` itself do not count, so that a half-stored batch can be checked again. A row of ``REPEATABLE`` is passed
+    over instead of rejected for its key.
     """
     judged = _Judged(table, rows)
     typed = {column.name: _convert(column, judged) for column in table.columns}
@@ -139,14 +148,23 @@ class _Judged:
     rows: pa.Table
     verdicts: list[tuple[Column | None, RowRule]] = field(default_factory=list)
     verdict: NDArray[np.int32] = field(init=False)
+    passed_over: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self.verdict = np.full(self.rows.num_rows, -1, dtype=np.int32)
+        self.passed_over = np.zeros(self.rows.num_rows, dtype=np.bool_)
 
     @property
     def sound(self) -> NDArray[np.bool_]:
-        """The rows that no rule has rejected yet."""
-        return self.verdict < 0
+        """The rows that no rule has rejected yet, and that are not passed over."""
+        return (self.verdict < 0) & ~self.passed_over
+
+    @property
+    def expendable(self) -> NDArray[np.bool_]:
+        """The rows to be passed over if their key is taken."""
+        if REPEATABLE not in self.rows.column_names:
+            return np.zeros(self.rows.num_rows, dtype=np.bool_)
+        return _mask(self.rows[REPEATABLE])
 
     def text(self, column: Column) -> pa.ChunkedArray:
         """The column's text; empty is null."""
@@ -182,6 +200,7 @@ class _Judged:
                 "rule": str(rule),
                 "value": [", ".join(parts) for parts in zip(*texts, strict=True)],
                 "remedy": remedy(rule, self.table, column),
+                "deliberate": False,
             },
             columns=list(REJECTED),
         )
@@ -272,6 +291,10 @@ def _reject_repeated_keys(judged: _Judged, frame: pd.DataFrame, held: pd.DataFra
         return
     firsts = candidates.drop_duplicates(key).set_index(key)
     later = sound[repeated]
+    judged.passed_over[later.index] = judged.expendable[later.index]
+    later = later[~judged.passed_over[later.index]]
+    if later.empty:
+        return
     first = firsts.loc[pd.MultiIndex.from_frame(later[key]) if len(key) > 1 else pd.Index(later[key[0]])]
     names = [name for name in judged.table.names if name not in key]
     same = np.ones(len(later), dtype=bool)

@@ -22,6 +22,8 @@ from holdfast.campaign.eligibility import Standing
 from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
+from holdfast.contract import RowRule
+from holdfast.mapping import Format
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
@@ -30,12 +32,12 @@ Alias = Literal["champion", "challenger"]
 
 
 @dataclass(frozen=True)
-class RaggedRow:
-    """A row with another number of columns than the header."""
+class BrokenRow:
+    """A row that could not be read into columns: ``row`` its number, ``found`` what is there instead."""
 
     row: int
-    columns: int
-    expected: int
+    rule: RowRule
+    found: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class FileContent:
     """A file's rows: text columns under the file's own names, and ``row``, each row's number (the header is row 1)."""
 
     rows: pa.Table
-    ragged: tuple[RaggedRow, ...] = ()
+    broken: tuple[BrokenRow, ...] = ()
 
 
 class Landing(Protocol):
@@ -57,7 +59,7 @@ class Landing(Protocol):
         """The identity of the file's content: the same bytes give the same batch, whatever the file is called."""
         ...
 
-    def read(self, path: str, kind: Literal["csv", "parquet"]) -> FileContent:
+    def read(self, path: str, form: Format) -> FileContent:
         """The file's rows as text.
 
         Raises SourceError, naming file, place and remedy, when the file as a whole cannot be read.

@@ -91,6 +91,8 @@ CUSTOMERS = Table(
         _customer("the shop's id of the customer", references=None),
         Column("signed_up_at", Type.TIMESTAMP, "when the account was opened", nullable=True),
         _personal("locale", "language and region, such as en-US"),
+        _personal("country", "country of residence, as the shop records it"),
+        _personal("timezone", "IANA time zone, such as Europe/London"),
         _personal("age_band", "age group, as the shop records it"),
         _personal("income_band", "income group, as the shop records it"),
         _personal("household_size", "people in the household"),
@@ -105,6 +107,9 @@ PRODUCTS = Table(
         Column("product_id", Type.STRING, "the shop's id of the product"),
         Column("category", Type.STRING, "category path, widest first, parts joined by ' > '", nullable=True),
         Column("brand", Type.STRING, "brand or brand class", nullable=True),
+        Column("name", Type.STRING, "what customers know the product as", nullable=True),
+        Column("price", Type.FLOAT, "list price in the shop's currency", nullable=True, minimum=0, maximum=1_000_000),
+        Column("margin", Type.FLOAT, "what of the price is left after the product's own cost", nullable=True),
     ),
 )
 

@@ -12,7 +12,7 @@ from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.environment import activate, variables
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import writer
-from holdfast.errors import MissingDataError
+from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
@@ -144,3 +144,10 @@ def test_our_own_join_answers_as_feast_does(store: FeastStore, settings: Setting
     answered = joined["days_since_order"].notna()
     assert 100 < answered.sum() < len(asked) - 100
     assert (joined["days_since_order"] < 0).any(), "a correction was read"
+
+
+def test_a_look_up_before_the_registry_knows_the_service_says_what_to_run(settings: Settings) -> None:
+    online = writer(settings.feast_online)
+    empty = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, tzinfo=UTC), online)
+    with pytest.raises(FeatureStoreError, match="features DAG first"):
+        empty.online(["007"])

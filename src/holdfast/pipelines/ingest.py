@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from holdfast import mapping
-from holdfast.contract import BATCH, REJECTED, RowRule, check, no_rejections, remedy
+from holdfast.contract import BATCH, REJECTED, REPEATABLE, WITHHELD, RowRule, check, no_rejections, remedy
 from holdfast.errors import BatchRefusedError, MissingDataError, QualityError, SourceError
 from holdfast.ports import FileContent, Lake, Landing, Quality, Vault
 from holdfast.schemas import TABLES, Home, Table
@@ -234,7 +234,7 @@ class Ingest:
         if repeated:
             return _Entry(f"{batch}@{path}", path, place.day, "repeated", reason="ingested under another path")
         content = self._landing.read(path, place.input.format)
-        mapped = mapping.apply(place.input, content.rows, path)
+        mapped = mapping.apply(place.input, content.rows, path, self._source.currency)
         latest = instant(place.day + timedelta(days=1), self._zone)
         provenance = {
             BATCH: pa.scalar(batch),
@@ -242,12 +242,13 @@ class Ingest:
             "zone": pa.scalar(place.input.times, pa.string()),
             "latest": pa.scalar(latest, pa.timestamp("us", tz="UTC")),
         }
-        for name, rows in mapped.items():
-            for column, value in provenance.items():
+        for name, rows in mapped.tables.items():
+            repeatable = pa.scalar(name in mapped.repeatable)
+            for column, value in (provenance | {REPEATABLE: repeatable}).items():
                 rows = rows.append_column(column, pa.repeat(value, rows.num_rows))  # noqa: PLW2901
             decided.texts.setdefault(name, []).append(rows)
-        decided.rejected.append(_ragged(content, batch, path))
-        return _Entry(batch, path, place.day, "accepted", rows=content.rows.num_rows + len(content.ragged))
+        decided.rejected += [_broken(content, batch, path), _excluded(mapped, batch, path)]
+        return _Entry(batch, path, place.day, "accepted", rows=content.rows.num_rows + len(content.broken))
 
     def _check(self, table: Table, decided: _Shard) -> None:
         rows = pa.concat_tables(decided.texts[table.name], promote_options="default")
@@ -319,14 +320,28 @@ def _distinct(values: pa.ChunkedArray) -> set[str]:
 
 def _refusal(entry: _Entry) -> pd.DataFrame:
     """The quarantine's row for a file refused as a whole."""
-    one = {BATCH: entry.batch, "file": entry.file, "row": None, "table": None, "field": None}
-    one |= {"rule": "file refused", "value": None, "remedy": entry.reason}
+    one: dict[str, Any] = {BATCH: entry.batch, "file": entry.file, "row": None, "table": None, "field": None}
+    one |= {"rule": "file refused", "value": None}
+    one |= {"remedy": entry.reason, "deliberate": False}
     return pd.DataFrame([one], columns=list(REJECTED)).astype({"row": "Int64"})
 
 
-def _ragged(content: FileContent, batch: str, path: str) -> pd.DataFrame:
-    """The quarantine's rows for rows with another number of columns than the header."""
-    whole = {BATCH: batch, "file": path, "table": None, "field": None, "rule": str(RowRule.COLUMNS)}
-    whole["remedy"] = remedy(RowRule.COLUMNS)
-    rows = [whole | {"row": row.row, "value": f"{row.columns} columns, not {row.expected}"} for row in content.ragged]
+def _broken(content: FileContent, batch: str, path: str) -> pd.DataFrame:
+    """The quarantine's rows for rows that could not be read into columns."""
+    whole: dict[str, Any] = {BATCH: batch, "file": path, "table": None, "field": None, "deliberate": False}
+    rows = [
+        whole | {"row": one.row, "rule": str(one.rule), "value": one.found, "remedy": remedy(one.rule)}
+        for one in content.broken
+    ]
     return pd.DataFrame(rows, columns=list(REJECTED)).astype({"row": "Int64"})
+
+
+def _excluded(mapped: mapping.Mapped, batch: str, path: str) -> pd.DataFrame:
+    """The quarantine's rows for rows that the mapping keeps out of every table."""
+    parts = [no_rejections()]
+    for one in mapped.excluded:
+        shown = [WITHHELD if value is None else value for value in one.values]
+        rows = pd.DataFrame({"row": pd.array(one.rows, dtype="Int64"), "value": shown})
+        whole = {BATCH: batch, "file": path, "table": None, "field": one.fields, "rule": one.rule}
+        parts.append(rows.assign(**whole, remedy=one.remedy, deliberate=one.deliberate)[list(REJECTED)])
+    return pd.concat([part for part in parts if not part.empty] or parts, ignore_index=True)

@@ -36,7 +36,7 @@ SOURCE = Mapping.model_validate(
                 "times": "UTC",
                 "tables": {
                     "orders": {
-                        "distinct": True,
+                        "keep": "distinct",
                         "columns": {
                             "order_id": "order",
                             "customer_id": "customer",
