@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import source_cli, terminal
+from holdfast import horizon_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def _local_mailbox() -> ExitStack:
     os.environ.update(HOLDFAST_SMTP_HOST=here.loopback, HOLDFAST_SMTP_PORT=str(port), HOLDFAST_SMTP_STARTTLS="false")
     os.environ.pop("HOLDFAST_SMTP_USER", None)
     return opened
+
+
+_command(horizon_cli.horizon)
 
 
 @_command

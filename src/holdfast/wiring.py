@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
-from holdfast import guessing
+from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.email import SmtpChannel, SmtpServer
@@ -31,6 +31,8 @@ from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
 from holdfast.errors import SettingsError
+from holdfast.history import History
+from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
@@ -208,6 +210,26 @@ def intervention() -> Intervention:
         sender=here.smtp_sender,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+def horizon_study(horizons: Sequence[int]) -> HorizonStudy:
+    """The regret of these horizons over the cutoffs of the training grid, on all orders in the lake."""
+    own, complete_to, tables = rules(), latest_cutoff(), lake()
+    return study(
+        History.of(tables.read("orders"), tables.read("order_lines")),
+        horizons,
+        windows.cutoffs(own.training.first_cutoff, complete_to, own.training.step_days),
+        own.population.active_days,
+        own.shop.zone,
+        complete_to,
+    )
+
+
+def draw_horizon(of: HorizonStudy) -> Path:
+    """Draw the study beside the reports and return the picture's path."""
+    path = settings().reports / "horizon.png"
+    write_bytes(path, horizon_plot.draw(of, rules().shop.name))
+    return path
 
 
 def customer_card(customer_id: str) -> CustomerCard:
