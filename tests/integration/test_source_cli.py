@@ -43,6 +43,18 @@ def test_check_shows_the_mapping_the_first_rows_and_the_rejections(
     assert not (shop / "var").exists()
 
 
+def test_check_writes_the_rejected_rows_for_people_with_formulas_defused(
+    shop: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = GOOD.replace("6,2010", "=1+1,2010")
+    (shop / "2010-12-01.csv").write_text(CSV + GOOD + bad, encoding="utf-8")
+    code, _ = typed(capfd, "check", shop / "2010-12-01.csv", "--source", "online_retail", "--rejected", shop / "r.csv")
+    assert code == 0
+    header, line = (shop / "r.csv").read_text(encoding="utf-8").splitlines()
+    assert header == '"row","table","field","rule","value","remedy","deliberate"'
+    assert line.startswith('3,"order_lines","quantity","not a number","\'=1+1",')
+
+
 def test_new_writes_a_mapping_that_check_can_use_and_never_overwrites_one(
     shop: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

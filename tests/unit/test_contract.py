@@ -134,6 +134,14 @@ def test_plain_numbers_up_to_the_bounds_pass(value: str) -> None:
     assert list(checked.accepted["amount"]) == [float(value)]
 
 
+def test_a_required_column_of_nothing_rejects_every_row_and_an_optional_one_none() -> None:
+    customers = TABLES["customers"]
+    rows = [{"customer_id": "c1", "locale": ""}, {"customer_id": "c2", "locale": ""}]
+    assert len(check(customers, text(rows), {}, pd.DataFrame(columns=["batch"])).accepted) == 2
+    nobody = check(customers, text([row | {"customer_id": ""} for row in rows]), {}, pd.DataFrame(columns=["batch"]))
+    assert list(nobody.rejected["rule"]) == ["missing", "missing"]
+
+
 def test_a_text_too_long_for_its_column_is_rejected_and_shown_cut() -> None:
     checked = check_lines({"product_id": "x" * 1_000, "line_id": "1"}, {"product_id": "x" * 1_001, "line_id": "2"})
     assert len(checked.accepted) == 1

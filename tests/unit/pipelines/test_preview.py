@@ -76,11 +76,12 @@ def test_a_preview_says_what_maps_where_and_which_rows_would_be_rejected_and_why
     assert orders.first[["order_id", "currency"]].to_numpy().tolist() == [["o1", "EUR"]]
     assert shown.assumed == ("customers",)
     assert [(one.rule, one.field, one.rows, one.examples, one.deliberate) for one in shown.findings] == [
-        ("number of columns", "", 1, ((6, "1 columns, not 4"),), False),
-        ("test order", "buyer", 1, ((3, "test"),), True),
         ("not a time", "ordered_at", 2, ((4, "soon"), (5, "later")), False),
+        ("number of columns", "", 1, ((6, "1 columns, not 4"),), False),
         ("duplicate", "order_id", 1, ((7, "o1"),), False),
+        ("test order", "buyer", 1, ((3, "test"),), True),
     ]
+    assert sorted(shown.rejected["row"]) == [3, 4, 5, 6, 7]
 
 
 def test_addresses_are_withheld_everywhere(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_the_click_stream_example_maps_events(tmp_path: Path, project: Path) -> 
         ["2017-03-01 10:01:00+00:00", "search", "", "", "", "", '{"words": "tea"}'],
     ]
     assert [(one.rule, one.rows, one.deliberate) for one in shown.findings] == [
+        ("not a time", 1, False),
         ("robot", 1, True),
         ("anonymous visitor", 1, True),
-        ("not a time", 1, False),
     ]
