@@ -74,9 +74,10 @@ def _ingest(end: DagEnd) -> str:
 
 def _features(end: DagEnd) -> str:
     done = end.value("materialize")
+    off = f"; off for want of data: {', '.join(done['off'])}" if done["off"] else ""
     return (
         f"{done['features']} features of {done['customers']:,} customers as of {done['cutoffs']} cutoffs, "
-        f"{len(done['views'])} Feast views"
+        f"{done['computed']} of them computed now, {len(done['views'])} Feast views{off}"
     )
 
 

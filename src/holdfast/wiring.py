@@ -20,6 +20,7 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -29,6 +30,7 @@ from holdfast.adapters.quality import write_suites as write_quality_suites
 from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
@@ -46,6 +48,7 @@ from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
+from holdfast.ports import FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -164,8 +167,15 @@ def latest_cutoff() -> date:
     return ingest().complete_to()
 
 
+def feature_engine() -> FeatureEngine:
+    here, zone = settings(), rules().shop.zone
+    if here.feature_engine == "spark":
+        return SparkEngine(lake(), zone, here.feature_state, here.spark_master, here.spark_parts)
+    return LocalEngine(lake(), zone, here.feature_state, here.feature_workers or os.cpu_count() or 1)
+
+
 def features() -> Features:
-    return Features(lake(), feature_store(), rules(), latest_cutoff())
+    return Features(feature_engine(), lake(), feature_store(), rules(), latest_cutoff())
 
 
 def training() -> Training:

@@ -101,7 +101,7 @@ def render(page: Page) -> str:
 
 def _amount(value: float, unit: str, currency: str) -> str:
     """A feature's value as a person would write it, with its unit unless that is plain from the meaning."""
-    if unit.startswith("share"):
+    if unit.startswith(("share", "probability")):
         return f"{100 * value:,.1f} %"
     if unit.startswith(("ratio", "index")):
         return f"{value:,.2f}"
