@@ -1,4 +1,4 @@
-"""A synthetic shop's log of any size as Parquet, sorted by time: 100 rows a customer on average, over one year.
+"""A synthetic shop's log of any size as a lake of Delta tables, sorted by time: 100 rows a customer and year.
 
 Of 100 rows 70 are browsing and service events, 8 orders, 16 order lines, 4 messages, 1 redemption and 1 review.
 Nothing in it is real; it is there to be measured on.
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, convert_to_deltalake, write_deltalake
 from numpy.typing import NDArray
 
 ROWS_PER_CUSTOMER = 100
@@ -27,16 +28,17 @@ _TYPES = {"view": 45, "search": 10, "cart": 8, "login": 5, "support": 1, "return
 _CHUNKS = 16  # written one after another, so that memory stays small
 
 
-def write(folder: Path, rows: int, seed: int = 7) -> None:
-    """Write ``<table>.parquet`` for every canonical table that features read, ``rows`` rows in all."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(lake: Path, rows: int, seed: int = 7) -> None:
+    """Write every canonical table that features read as a Delta table below ``lake``, ``rows`` rows in all."""
+    for name in (*_SHARES, "order_lines", "products"):
+        (lake / name).mkdir(parents=True)
     customers = rows // ROWS_PER_CUSTOMER
     draw = np.random.default_rng(seed)
     # A customer's share of all that happens: most do little, some do very much.
     weights = draw.gamma(1.5, size=customers)
     slots = np.repeat(np.arange(customers), np.maximum(np.rint(weights / weights.mean() * 32), 1).astype(int))
     ids = _ids("c", np.arange(customers))
-    _products(folder, draw)
+    _products(lake, draw)
     edges = np.linspace(START, END, _CHUNKS + 1).astype(int)
     writers: dict[str, pq.ParquetWriter] = {}
     ordered = 0
@@ -45,17 +47,34 @@ def write(folder: Path, rows: int, seed: int = 7) -> None:
             count = rows * share // (ROWS_PER_CUSTOMER * _CHUNKS)
             second = np.sort(draw.integers(start, end, count))
             table = _table(name, ids.take(pa.array(draw.choice(slots, count))), second, draw, ordered)
-            _append(writers, folder, name, table)
+            _append(writers, lake, name, table)
             if name == "orders":
-                _append(writers, folder, "order_lines", _lines(table["order_id"], draw))
+                _append(writers, lake, "order_lines", _lines(table["order_id"], draw))
                 ordered += count
     for writer in writers.values():
         writer.close()
+    for table in lake.iterdir():
+        convert_to_deltalake(str(table))
 
 
-def _append(writers: dict[str, pq.ParquetWriter], folder: Path, name: str, table: pa.Table) -> None:
+def one_day(lake: Path, share: float, seed: int = 8) -> None:
+    """Append the day after the year to ``write``'s lake: this share of the customers, a few rows each."""
+    draw = np.random.default_rng(seed)
+    customers = DeltaTable(lake / "events").count() // _SHARES["events"]
+    active = _ids("c", draw.choice(customers, max(int(customers * share), 1), replace=False))
+    first = DeltaTable(lake / "orders").count()
+    for name, per_customer in {"events": 4, "orders": 1, "past_deliveries": 1}.items():
+        second = np.sort(draw.integers(END, END + 86_400, len(active) * per_customer))
+        who = active.take(pa.array(np.repeat(np.arange(len(active)), per_customer)))
+        table = _table(name, who, second, draw, first)
+        write_deltalake(lake / name, table, mode="append")
+        if name == "orders":
+            write_deltalake(lake / "order_lines", _lines(table["order_id"], draw), mode="append")
+
+
+def _append(writers: dict[str, pq.ParquetWriter], lake: Path, name: str, table: pa.Table) -> None:
     if name not in writers:
-        writers[name] = pq.ParquetWriter(folder / f"{name}.parquet", table.schema)
+        writers[name] = pq.ParquetWriter(lake / name / "part-0.parquet", table.schema)
     writers[name].write_table(table, row_group_size=1_000_000)
 
 
@@ -105,9 +124,9 @@ def _lines(order_id: pa.ChunkedArray, draw: np.random.Generator) -> pa.Table:
     )
 
 
-def _products(folder: Path, draw: np.random.Generator) -> None:
+def _products(lake: Path, draw: np.random.Generator) -> None:
     path = [f"D{one % 12} > C{one % 150} > T{one % 900}" for one in draw.integers(0, 10_000, PRODUCTS)]
-    pq.write_table(pa.table({"product_id": _product_ids(), "category": path}), folder / "products.parquet")
+    pq.write_table(pa.table({"product_id": _product_ids(), "category": path}), lake / "products" / "part-0.parquet")
 
 
 def _product_ids() -> pa.Array:

@@ -129,6 +129,27 @@ def test_what_is_more_than_new_events_cannot_be_told_and_is_computed_anew(tmp_pa
     assert_same_bytes(computed(engine, CUTOFFS), plain(SHOP))
 
 
+def test_compacted_files_are_no_news_and_what_comes_after_them_is(tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    noon = pd.Timestamp(instant(date(2017, 11, 18), ZONE))
+    lake = lake_of(
+        tmp_path, between(SHOP, None, noon - pd.Timedelta(days=1)), between(SHOP, noon - pd.Timedelta(days=1), noon)
+    )
+    first = local(lake, tmp_path)
+    computed(first, CUTOFFS)
+    for name in ("events", "orders", "order_lines"):
+        DeltaTable(tmp_path / "lake" / name).optimize.compact()
+    assert local(lake, tmp_path).unchanged_before(first.inputs().versions) == datetime.max.replace(tzinfo=UTC)
+    land(lake, between(SHOP, noon, noon + pd.Timedelta(days=2)), "after")
+    engine = local(lake, tmp_path)
+    unchanged = engine.unchanged_before(first.inputs().versions)
+    assert unchanged is not None
+    assert noon <= unchanged < datetime.max.replace(tzinfo=UTC)
+    expected = plain(between(SHOP, None, noon + pd.Timedelta(days=2)), cutoffs=[NEXT])
+    assert_same_bytes(computed(engine, [NEXT]), expected)
+
+
 def test_erased_customers_are_gone_from_the_next_run(tmp_path: Path) -> None:
     from deltalake import DeltaTable
 

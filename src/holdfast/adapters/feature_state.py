@@ -22,7 +22,8 @@ from holdfast.features.log import TIMES, Items, Log
 from holdfast.features.partition import partition_of
 from holdfast.timeline import Timeline
 
-_ROWS_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 1 << 17
+_LINES_AT_ONCE = 1 << 22  # each time all orders are looked up anew
 _ARRIVED, _CODED, _LOG = "arrived", "rows", "log"
 _CUSTOMER, _ORDER, _LINES, _PRODUCTS = "customer_id", "order_id", "order_lines", "products"
 
@@ -43,7 +44,7 @@ def split(tables: Mapping[str, Iterable[pa.RecordBatch]], parts: Sequence[Path])
                     writers.write_everywhere(batch)
             elif name == _LINES:
                 known, of_known = pa.concat_arrays(order_ids), np.concatenate(order_parts)
-                for batch in _large(tables[name], _ROWS_AT_ONCE * 8):  # each looks all orders up anew
+                for batch in _large(tables[name], _LINES_AT_ONCE):
                     writers.write(batch, of_known[pc.index_in(batch[_ORDER], value_set=known).to_numpy()])
             else:
                 for batch in _large(tables[name], _ROWS_AT_ONCE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ from holdfast.errors import MissingDataError
 Result = TypeVar("Result")
 
 _ATTEMPTS = 12
+
+_APPEND, _COMPACT = "WRITE Append", "OPTIMIZE"
+"""How Delta's log calls what changes no row that was there before."""
 
 _FEW_VALUES = frozenset({"type", "status", "product_id", "channel"})
 
@@ -89,13 +93,16 @@ class DeltaLake:
         Text of few different values (``_FEW_VALUES``) comes dictionary-encoded.
         """
         from deltalake import DeltaTable
-        from pyarrow.dataset import ParquetReadOptions
+        from pyarrow.dataset import ParquetFragmentScanOptions, ParquetReadOptions
 
         source = DeltaTable(self._root / table, version=version)
         present = [name for name in columns if name in (field.name for field in source.schema().fields)]
         coded = [name for name in present if name in _FEW_VALUES]
         dataset = source.to_pyarrow_dataset(parquet_read_options=ParquetReadOptions(dictionary_columns=coded))
-        yield from dataset.to_batches(columns=present, batch_size=1 << 20, batch_readahead=1, fragment_readahead=1)
+        lean = ParquetFragmentScanOptions(pre_buffer=False)
+        yield from dataset.to_batches(
+            present, batch_size=1 << 17, batch_readahead=1, fragment_readahead=1, fragment_scan_options=lean
+        )
 
     def files(self, table: str, version: int) -> list[str]:
         """The Parquet files that together hold the table's rows as of ``version``."""
@@ -112,18 +119,38 @@ class DeltaLake:
     def added(self, table: str, columns: Sequence[str], since: int, version: int) -> pa.Table | None:
         """Those of the columns that the table has, of the rows that ``version`` has and ``since`` had not.
 
-        None when more than appending happened in between: rows changed or gone, or files rewritten.
+        None when, in between, rows were changed or deleted. Putting small files together changes no row.
         """
         from deltalake import DeltaTable
 
-        source = DeltaTable(self._root / table, version=version)
-        before = {Path(file).name for file in DeltaTable(self._root / table, version=since).file_uris()}
-        if not before <= {Path(file).name for file in source.file_uris()}:
+        operations = self._operations(table, since, version)
+        if not operations <= {_APPEND, _COMPACT}:
             return None
-        dataset = source.to_pyarrow_dataset()
-        fragments = [one for one in dataset.get_fragments() if Path(one.path).name not in before]
+        before = DeltaTable(self._root / table, version=since)
+        dataset = DeltaTable(self._root / table, version=version).to_pyarrow_dataset()
         present = [name for name in columns if name in dataset.schema.names]
+        if _COMPACT in operations:
+            known = before.to_pyarrow_table(columns=[BATCH])[BATCH].unique()
+            return dataset.to_table(present, filter=~pc.field(BATCH).isin(known))
+        old = {Path(file).name for file in before.file_uris()}
+        fragments = [one for one in dataset.get_fragments() if Path(one.path).name not in old]
         return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem).to_table(present)
+
+    def _operations(self, table: str, since: int, version: int) -> set[str]:
+        """What was done to the table after ``since`` up to ``version``.
+
+        Read from the log itself: ``DeltaTable.history`` counts backwards from the newest commit there is by then.
+        """
+        done = set()
+        for number in range(since + 1, version + 1):
+            log = self._root / table / "_delta_log" / f"{number:020}.json"
+            if not log.exists():  # Delta tidies old commits away
+                return {"unknown"}
+            for line in log.read_text(encoding="utf-8").splitlines():
+                info = json.loads(line).get("commitInfo")
+                if info is not None:
+                    done.add(" ".join([info["operation"], info.get("operationParameters", {}).get("mode", "")]).strip())
+        return done
 
     def exists(self, table: str) -> bool:
         from deltalake import DeltaTable

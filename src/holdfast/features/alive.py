@@ -47,7 +47,7 @@ class BgNbd:
 
 
 def fit(repeats: Floats, last_week: Floats, age_weeks: Floats) -> BgNbd:
-    """The maximum-likelihood parameters of these customers, times taken in whole weeks.
+    """The maximum-likelihood parameters of these customers, each time taken as the middle of its week.
 
     The likelihood is a sum over the distinct triples with the number of customers of each: whole numbers, which no
     order of customers and no partition changes.
@@ -71,15 +71,17 @@ def _threads() -> ThreadpoolController:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Customers counted by repeats, week of the last order and age in weeks; each axis as distinct values and, for
-    each cell, the position among them."""
+    """Customers counted by repeats, week of the last order and age in weeks.
+
+    Each axis holds its distinct values (of a week its middle) and, for each cell, the position among them.
+    """
 
     count: Floats
     repeats: Ints
-    last_week: Ints
-    age: Ints
+    last: Floats
+    age: Floats
     of_repeats: Ints
-    of_last_week: Ints
+    of_last: Ints
     of_age: Ints
 
     @classmethod
@@ -88,11 +90,10 @@ class _Cells:
         packed = (repeats.astype(np.int64) << 2 * _WEEK_BITS) | (last << _WEEK_BITS) | age
         cell, count = np.unique(packed, return_counts=True)
         mask = (1 << _WEEK_BITS) - 1
-        axes = [
-            np.unique(axis, return_inverse=True)
-            for axis in (cell >> 2 * _WEEK_BITS, (cell >> _WEEK_BITS) & mask, cell & mask)
-        ]
-        return cls(count.astype(np.float64), *(axis[0] for axis in axes), *(axis[1] for axis in axes))
+        repeated, of_repeats = np.unique(cell >> 2 * _WEEK_BITS, return_inverse=True)
+        weeks, of_last = np.unique((cell >> _WEEK_BITS) & mask, return_inverse=True)
+        ages, of_age = np.unique(cell & mask, return_inverse=True)
+        return cls(count.astype(np.float64), repeated, weeks + 0.5, ages + 0.5, of_repeats, of_last, of_age)
 
     def loss(self, logs: Floats) -> tuple[float, Floats]:
         """The negative mean log-likelihood of parameters given by their logarithms, and its gradient."""
@@ -106,7 +107,7 @@ class _Cells:
             gammaln(r + x) - gammaln(r) + r * np.log(alpha) + gammaln(a + b) + gammaln(b + x) - gammaln(b)
             - gammaln(a + b + x)
         )  # fmt: skip
-        log_age, log_last = np.log(alpha + self.age)[self.of_age], np.log(alpha + self.last_week)[self.of_last_week]
+        log_age, log_last = np.log(alpha + self.age)[self.of_age], np.log(alpha + self.last)[self.of_last]
         power = r + x[at]
         alive = -power * log_age
         left = np.where(repeated, np.log(a / (b + safe - 1))[at] - power * log_last, -np.inf)
@@ -116,7 +117,7 @@ class _Cells:
         weight = self.count / self.count.sum()
         d_r = (psi(r + x) - psi(r) + np.log(alpha))[at] - (1 - share) * log_age - share * log_last
         d_alpha = r / alpha - power * (
-            (1 - share) / (alpha + self.age[self.of_age]) + share / (alpha + self.last_week[self.of_last_week])
+            (1 - share) / (alpha + self.age[self.of_age]) + share / (alpha + self.last[self.of_last])
         )
         d_a = (psi(a + b) - psi(a + b + x))[at] + share / a
         d_b = (psi(a + b) + psi(b + x) - psi(b) - psi(a + b + x))[at] - share / (b + safe - 1)[at]
