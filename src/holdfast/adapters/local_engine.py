@@ -125,6 +125,8 @@ class LocalEngine:
                 shutil.rmtree(out / day.isoformat())
         finally:
             shutil.rmtree(out, ignore_errors=True)
+            if "_pool" in vars(self):
+                vars(self).pop("_pool").shutdown()
 
     def _shares(self, state: _State) -> dict[Path, dict[str, pa.Table]]:
         """The new rows of each part's customers."""
@@ -154,6 +156,8 @@ class LocalEngine:
         """Split the lake's rows by customer, sort each part, and put the result in the place of the kept state."""
         counts = {name: self._lake.rows(name, version) for name, version in self._versions.items()}
         parts = max(math.ceil(sum(counts.values()) / self._rows_per_part), 1)
+        if parts > 1:
+            parts = math.ceil(parts / self._workers) * self._workers  # so that all processes end at about one time
         aside = self._home / f"state-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         folders = _folders(aside, parts)
@@ -175,16 +179,20 @@ class LocalEngine:
             yield batch
 
     def _each(self, work: Callable[..., None], tasks: Sequence[tuple[object, ...]]) -> None:
-        workers = min(self._workers, len(tasks))
-        if workers == 1:
+        if min(self._workers, len(tasks)) == 1:
             for task in tasks:
                 work(*task)
             return
-        # Not forked: a fork inherits locks that this process's threads may hold.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for done in [pool.submit(work, *task) for task in tasks]:
-                done.result()
+        for done in [self._pool.submit(work, *task) for task in tasks]:
+            done.result()
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        """Started once, since a process takes longer to import its libraries than to compute a small part.
+
+        Not forked: a fork inherits locks that this process's threads may hold.
+        """
+        return ProcessPoolExecutor(self._workers, mp_context=multiprocessing.get_context("spawn"))
 
     @property
     def _current(self) -> Path:

@@ -33,7 +33,13 @@ _anywhere = st.builds(
     lambda minute: (pd.Timestamp("2017-06-01T03:00") + pd.Timedelta(11 * minute, "min")).isoformat(),
     st.integers(0, 26_000),
 ).filter(lambda at: not at.startswith("2017-11-05T01"))  # the hour that comes twice
-_times = st.one_of(_at_an_edge, _anywhere)
+_around_a_cutoff = st.builds(
+    lambda day, hours: (pd.Timestamp(day) + pd.Timedelta(hours, "h")).isoformat(),
+    st.sampled_from(CUTOFFS),
+    st.sampled_from([-9, -2, 3, 9]),
+)
+_times = st.one_of(_at_an_edge, _anywhere, _around_a_cutoff)
+_few_times = st.one_of(st.sampled_from(["2017-10-01T10:00:00", "2017-11-01T10:00:00"]), _times)  # some at one moment
 _customers = st.sampled_from(["00123", "NA", "ann", "ben"])
 _money = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 0.3, 1_000_000.0]), st.floats(0, 500, allow_subnormal=False))
 _lines = st.lists(
@@ -64,14 +70,14 @@ _events = st.lists(
     max_size=40,
 )
 _reviews = st.lists(
-    st.builds(Review, customer=_customers, at=_times, rating=st.sampled_from([1.0, 2.0, 3.5, 5.0])), max_size=8
+    st.builds(Review, customer=_customers, at=_few_times, rating=st.sampled_from([1.0, 2.0, 3.5, 5.0])), max_size=8
 )
 _messages = st.lists(
     st.builds(lambda customer, times: Message(customer, min(times), max(times)), _customers, st.tuples(_times, _times)),
     max_size=8,
 )
 _shops = st.builds(tables, _lines, _redemptions, _events, _reviews, _messages)
-_many = settings(max_examples=60, deadline=None)
+_many = settings(max_examples=100, deadline=None)
 
 
 def before(shop: Tables, cutoff: date) -> Tables:
