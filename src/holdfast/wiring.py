@@ -30,10 +30,11 @@ from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
-from holdfast.errors import SettingsError
+from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.features import Features
@@ -210,6 +211,25 @@ def intervention() -> Intervention:
         sender=here.smtp_sender,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+def audit() -> Audit:
+    return Audit(lake(), _scratch(), rules())
+
+
+def audit_leakage(training_set: Path, cutoff: date) -> Report:
+    """What a training set knows of the future, as of ``cutoff``."""
+    return audit().leakage(_scratch().read(str(training_set)), cutoff)
+
+
+def training_set(cutoff: date | None) -> Path:
+    """The training set that the train DAG made for this cutoff, by default the latest; its folder is the cutoff's."""
+    work = settings().work
+    made = sorted(work.glob(f"{cutoff.isoformat() if cutoff else '*'}/training.parquet"))
+    if not made:
+        which = f" of cutoff {cutoff}" if cutoff else ""
+        raise MissingDataError(f"{work} holds no training set{which}. Run the train DAG.")
+    return made[-1]
 
 
 def horizon_study(horizons: Sequence[int]) -> HorizonStudy:
