@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import source_cli, terminal
+from holdfast import audit_cli, horizon_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 
 app.add_typer(source_cli.app, name="source")
+app.add_typer(audit_cli.app, name="audit")
 
 
 class Sample(StrEnum):
@@ -150,6 +151,9 @@ def _local_mailbox() -> ExitStack:
     os.environ.update(HOLDFAST_SMTP_HOST=here.loopback, HOLDFAST_SMTP_PORT=str(port), HOLDFAST_SMTP_STARTTLS="false")
     os.environ.pop("HOLDFAST_SMTP_USER", None)
     return opened
+
+
+_command(horizon_cli.horizon)
 
 
 @_command
