@@ -187,7 +187,8 @@ def up() -> None:
 
     from holdfast.adapters.airflow.embedded import home_lock, printing_to
 
-    for one in (signal.SIGTERM, signal.SIGHUP):  # a service manager stops us, or the terminal was closed
+    # Ctrl-C, also where a shell started us in the background; a service manager; a closed terminal.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, _interrupt)
     try:
         with ExitStack() as opened:

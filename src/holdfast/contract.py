@@ -61,6 +61,7 @@ class RowRule(StrEnum):
     BELOW_MINIMUM = "below minimum"
     ABOVE_MAXIMUM = "above maximum"
     NOT_ALLOWED = "not allowed"
+    TOO_LONG = "too long"
     NOT_A_TIME = "not a time"
     NO_ZONE = "time without zone"
     NONEXISTENT_TIME = "nonexistent time"
@@ -79,6 +80,7 @@ _REMEDIES = {
     RowRule.BELOW_MINIMUM: "{field} must be at least {minimum}.",
     RowRule.ABOVE_MAXIMUM: "{field} must be at most {maximum}.",
     RowRule.NOT_ALLOWED: "{field} must be one of {allowed}.",
+    RowRule.TOO_LONG: "{field} may have at most {longest} characters; shorten it.",
     RowRule.NOT_A_TIME: "Write {field} as ISO 8601, such as 2017-11-26 14:05:00 or 2017-11-26T14:05:00Z.",
     RowRule.NO_ZONE: "Write {field} with an offset or Z, or declare the zone of the input (times: …) in the mapping.",
     RowRule.NONEXISTENT_TIME: "This local time was skipped by daylight saving; write {field} with an offset or Z.",
@@ -131,6 +133,7 @@ def remedy(rule: RowRule, table: Table | None = None, column: Column | None = No
         field=column.name if column else ", ".join(table.key) if table else "",
         minimum=_plain(column.minimum) if column else "",
         maximum=_plain(column.maximum) if column else "",
+        longest=f"{column.longest:,}" if column else "",
         allowed=", ".join(column.allowed or ()) if column else "",
         references=column.references if column else "",
     )
@@ -224,6 +227,7 @@ def _convert(column: Column, judged: _Judged) -> Any:
         return _numbers(column, text, judged)
     if column.type is Type.TIMESTAMP:
         return _times(column, text, judged)
+    judged.reject(_mask(pc.greater(pc.utf8_length(text), column.longest)), column, RowRule.TOO_LONG)
     if column.allowed is not None:
         known = pc.is_in(text, value_set=pa.array(column.allowed))
         judged.reject(_mask(pc.and_(pc.is_valid(text), pc.invert(known))), column, RowRule.NOT_ALLOWED)

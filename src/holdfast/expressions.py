@@ -330,11 +330,11 @@ def _difference(expression: Expression, rows: pa.Table) -> Text:
 
 
 def _calculated(operation: Callable[..., pa.ChunkedArray], sign: str, parts: Sequence[Text]) -> Text:
-    """The result as text; where a part is no number, the parts with the sign between; empty where all are empty."""
+    """The result as text; empty where a part is missing; where one is no number, the parts with the sign between."""
     result = _plain(reduce(operation, [_numbers(part) for part in parts]))
     shown = pc.binary_join_element_wise(*parts, sign)
-    empty = reduce(pc.and_, [pc.equal(part, "") for part in parts])
-    return pc.if_else(empty, "", pc.fill_null(result, shown))
+    missing = reduce(pc.or_, [pc.equal(part, "") for part in parts])
+    return pc.if_else(missing, "", pc.fill_null(result, shown))
 
 
 def _negate(expression: Expression, rows: pa.Table) -> Text:

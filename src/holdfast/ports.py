@@ -99,7 +99,8 @@ class Lake(Protocol):
     ) -> pd.DataFrame:
         """The rows (those whose column values are among ``where``'s), in no particular order.
 
-        Raises MissingDataError when the table has never been written.
+        A column that the table does not have yet, since it came into the contract later, is null. Raises
+        MissingDataError when the table has never been written.
         """
         ...
 

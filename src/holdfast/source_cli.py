@@ -46,12 +46,18 @@ def check(
     file: Annotated[Path, typer.Argument(help="A landing file, wherever it lies.", exists=True, dir_okay=False)],
     source: Source = None,
     rows: Annotated[int, typer.Option(min=1, help="How many accepted rows to show.")] = 5,
+    rejected: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Also write every row that would not be accepted to this file.")
+    ] = None,
 ) -> None:
-    """Show what maps where in FILE, its first rows, and which rows would be rejected and why. Writes nothing."""
+    """Show what maps where in FILE, its first rows, and which rows would be rejected and why. Ingests nothing."""
     from holdfast import wiring
 
     shown = wiring.preview(file, source, datetime.now(UTC), rows)
     _show(shown)
+    if rejected is not None:
+        wiring.export(rejected, shown.rejected)
+        terminal.say(f"\nWrote {len(shown.rejected):,} rows to {rejected}")
 
 
 @_command

@@ -9,12 +9,14 @@ from datetime import UTC, date, datetime
 from email.utils import parseaddr
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
@@ -132,6 +134,11 @@ def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
     path = str(file.resolve().relative_to(file.resolve().anchor))
     today = at.astimezone(shop.zone).date()
     return _preview(_source(shop, source), landing, path, zone=shop.zone, today=today, show=show)
+
+
+def export(path: Path, rows: pd.DataFrame) -> None:
+    """Write rows as CSV for people."""
+    write_csv(path, rows)
 
 
 def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:

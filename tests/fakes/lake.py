@@ -40,7 +40,7 @@ class FakeLake:
             raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
         rows = self._tables[table]
         found = rows[_matches(rows, where or {})]
-        return found[list(columns) if columns is not None else list(found.columns)].reset_index(drop=True).copy()
+        return found.reindex(columns=columns if columns is not None else found.columns).reset_index(drop=True)
 
     def exists(self, table: str) -> bool:
         return table in self._tables

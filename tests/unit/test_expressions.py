@@ -74,9 +74,9 @@ def test_an_operation_gives_what_is_meant_and_leaves_what_it_cannot_read(
 @pytest.mark.parametrize(
     ("expression", "meant"),
     [
-        ({"sum": ["a", "b"]}, ["5.1", "x + 2", "", " + 2"]),
-        ({"product": ["a", "b"]}, ["6.3", "x × 2", "", " × 2"]),
-        ({"difference": ["a", "b"]}, ["-0.9", "x − 2", "", " − 2"]),
+        ({"sum": ["a", "b"]}, ["5.1", "x + 2", "", ""]),
+        ({"product": ["a", "b"]}, ["6.3", "x × 2", "", ""]),
+        ({"difference": ["a", "b"]}, ["-0.9", "x − 2", "", ""]),
         ({"join": ["a", "b"], "separator": "/"}, ["2.1/3", "x/2", "", "2"]),
         ({"first": ["a", "b"]}, ["2.1", "x", "", "2"]),
     ],

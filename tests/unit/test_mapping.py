@@ -48,10 +48,10 @@ def test_joined_parts_leave_out_empty_ones() -> None:
     assert mapped(source, table, "category") == ["FOOD > BREAD", "FOOD", ""]
 
 
-def test_a_sum_adds_numbers_and_shows_what_is_none() -> None:
+def test_a_sum_adds_numbers_shows_what_is_none_and_is_missing_with_a_part() -> None:
     source = products({"brand": {"sum": ["a", "b"]}})
     table = rows(sku=["1", "2", "3"], a=["1.5", "x", ""], b=["2", "2", "2"])
-    assert mapped(source, table, "brand") == ["3.5", "x + 2", " + 2"]
+    assert mapped(source, table, "brand") == ["3.5", "x + 2", ""]
 
 
 def test_distinct_keeps_the_first_of_rows_that_map_alike() -> None:

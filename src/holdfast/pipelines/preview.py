@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import PurePath
@@ -16,12 +16,13 @@ from holdfast.contract import BATCH, WITHHELD, check, remedy
 from holdfast.errors import SourceError
 from holdfast.expressions import Expression
 from holdfast.features.catalog import FAMILIES
-from holdfast.ports import Landing
+from holdfast.ports import FileContent, Landing
 from holdfast.schemas import TABLES, Privacy, Table
 from holdfast.windows import instant
 
 _BATCH_NAME = "preview"
 _EXAMPLES = 3
+_REJECTED = ["row", "table", "field", "rule", "value", "remedy", "deliberate"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class Coverage:
 class Preview:
     """What a mapping makes of one file.
 
-    ``by_path`` tells whether the input was found by the file's path, or else by its columns. ``assumed`` are the
-    tables whose keys were taken as known, since they come with other files.
+    ``by_path`` tells whether the input was found by the file's path, or else by its columns. ``rejected`` has a line
+    for every row that would not be accepted, ``findings`` the same by rule. ``assumed`` are the tables whose keys were
+    taken as known, since they come with other files.
     """
 
     file: str
@@ -73,6 +75,7 @@ class Preview:
     by_path: bool
     rows: int
     tables: tuple[TablePreview, ...]
+    rejected: pd.DataFrame
     findings: tuple[Finding, ...]
     assumed: tuple[str, ...]
     coverage: tuple[Coverage, ...]
@@ -99,7 +102,8 @@ def preview(
     content = landing.read(path, match.input.format)
     mapped = mapping.apply(match.input, content.rows, path, source.currency)
     latest = instant((match.day or today) + timedelta(days=1), zone)
-    previews, rejected, assumed = [], [], set()
+    previews, assumed = [], set()
+    rejected = [_broken(content), *map(_excluded, mapped.excluded)]
     accepted: dict[str, pd.DataFrame] = {}
     for table in (table for table in TABLES.values() if table.name in mapped.tables):
         rows = _with_provenance(mapped.tables[table.name], path, match.input.times, pd.Timestamp(latest))
@@ -112,22 +116,17 @@ def preview(
                 assumed.add(column.references)
         checked = check(table, rows, known, pd.DataFrame(columns=[*table.names, BATCH]))
         accepted[table.name] = checked.accepted
-        rejected.append(checked.rejected)
+        rejected.append(checked.rejected[_REJECTED])
         previews.append(_table_preview(table, match.input.tables[table.name], checked.accepted, show))
+    everything = pd.concat([part for part in rejected if len(part)] or rejected, ignore_index=True)
     return Preview(
         file=path,
         input=match.name,
         by_path=match.day is not None,
         rows=content.rows.num_rows + len(content.broken),
         tables=tuple(previews),
-        findings=(
-            *(
-                Finding(str(one.rule), None, "", 1, ((one.row, one.found),), remedy(one.rule), deliberate=False)
-                for one in content.broken
-            ),
-            *(_exclusion(one) for one in mapped.excluded),
-            *_findings(rejected),
-        ),
+        rejected=everything,
+        findings=_findings(everything),
         assumed=tuple(sorted(assumed)),
         coverage=coverage(source),
     )
@@ -197,29 +196,35 @@ def origin(expression: Expression) -> str:
     return f"{expression.operation} of {', '.join(expression.sources)}"
 
 
-def _exclusion(excluded: mapping.Excluded) -> Finding:
+def _broken(content: FileContent) -> pd.DataFrame:
+    rows = [
+        {"row": one.row, "rule": str(one.rule), "value": one.found, "remedy": remedy(one.rule), "deliberate": False}
+        for one in content.broken
+    ]
+    return pd.DataFrame(rows, columns=_REJECTED).fillna({"table": "", "field": ""})
+
+
+def _excluded(excluded: mapping.Excluded) -> pd.DataFrame:
     values = [WITHHELD if value is None else value for value in excluded.values]
-    return Finding(
-        rule=excluded.rule,
-        table=None,
-        field=excluded.fields,
-        rows=len(excluded.rows),
-        examples=tuple(zip(excluded.rows, values, strict=True))[:_EXAMPLES],
-        remedy=excluded.remedy,
-        deliberate=excluded.deliberate,
-    )
+    rows = pd.DataFrame({"row": excluded.rows, "value": values})
+    whole = {"table": "", "field": excluded.fields, "rule": excluded.rule, "remedy": excluded.remedy}
+    return rows.assign(**whole, deliberate=excluded.deliberate)[_REJECTED]
 
 
-def _findings(rejected: Sequence[pd.DataFrame]) -> list[Finding]:
-    """Rejected rows by table, field and rule, the commonest first."""
+def _findings(rejected: pd.DataFrame) -> tuple[Finding, ...]:
+    """Rejected rows by table, field and rule: wrong ones before those left out on purpose, the commonest first."""
     found = []
-    for part in rejected:
-        for (table, field, rule), rows in part.groupby(["table", "field", "rule"], sort=False):
-            examples = [(int(row), str(value)) for row, value in zip(rows["row"], rows["value"], strict=True)]
-            told = str(rows["remedy"].iloc[0])
-            found.append(
-                Finding(
-                    str(rule), str(table), str(field), len(rows), tuple(examples[:_EXAMPLES]), told, deliberate=False
-                )
+    for (table, field, rule), rows in rejected.groupby(["table", "field", "rule"], sort=False):
+        examples = [(int(row), str(value)) for row, value in zip(rows["row"], rows["value"], strict=True)]
+        found.append(
+            Finding(
+                rule=str(rule),
+                table=str(table) or None,
+                field=str(field),
+                rows=len(rows),
+                examples=tuple(examples[:_EXAMPLES]),
+                remedy=str(rows["remedy"].iloc[0]),
+                deliberate=bool(rows["deliberate"].iloc[0]),
             )
-    return sorted(found, key=lambda one: -one.rows)
+        )
+    return tuple(sorted(found, key=lambda one: (one.deliberate, -one.rows)))
