@@ -159,10 +159,11 @@ class FeastStore:
             service = self.sdk.get_feature_service(CARD_SERVICE)
         except FeatureServiceNotFoundException as error:
             raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
-        answer = self.sdk.get_online_features(
-            features=service,
-            entity_rows=[{"customer_id": customer} for customer in customer_ids],
-        ).to_df()
+        with self._online.explained():
+            answer = self.sdk.get_online_features(
+                features=service,
+                entity_rows=[{"customer_id": customer} for customer in customer_ids],
+            ).to_df()
         return answer[["customer_id", *FEATURE_NAMES, *SCORE_FIELDS]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:
