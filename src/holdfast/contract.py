@@ -30,8 +30,8 @@ PROVENANCE = (BATCH, "file", "row", "zone", "latest")
 times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies in the future.
 """
 
-REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy")
-"""Columns of rejections, the quarantine's columns."""
+REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy", "deliberate")
+"""Columns of rejections, the quarantine's columns; ``deliberate`` rows were left out on purpose, others are wrong."""
 
 WITHHELD = "(withheld: personal)"
 _LONGEST_VALUE = 200
@@ -83,10 +83,14 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Checked:
-    """``accepted``: the table's columns, typed, and ``batch``. ``rejected``: one line a row, columns ``REJECTED``."""
+    """``accepted``: the table's columns, typed, and ``batch``. ``rejected``: one line a row, columns ``REJECTED``.
+
+    ``numbers`` holds, for each accepted row, its number in its file.
+    """
 
     accepted: pd.DataFrame
     rejected: pd.DataFrame
+    numbers: NDArray[np.int64]
 
 
 def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.DataFrame) -> Checked:
@@ -107,7 +111,11 @@ def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.
             judged.reject(unknown.to_numpy(), column, RowRule.UNKNOWN_REFERENCE)
     frame = pd.DataFrame({**typed, BATCH: rows[BATCH].to_pandas()})
     _reject_repeated_keys(judged, frame, held)
-    return Checked(accepted=frame[judged.sound].reset_index(drop=True), rejected=judged.rejections())
+    return Checked(
+        accepted=frame[judged.sound].reset_index(drop=True),
+        rejected=judged.rejections(),
+        numbers=rows["row"].to_numpy()[judged.sound],
+    )
 
 
 def no_rejections() -> pd.DataFrame:
@@ -182,6 +190,7 @@ class _Judged:
                 "rule": str(rule),
                 "value": [", ".join(parts) for parts in zip(*texts, strict=True)],
                 "remedy": remedy(rule, self.table, column),
+                "deliberate": False,
             },
             columns=list(REJECTED),
         )

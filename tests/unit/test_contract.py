@@ -93,6 +93,7 @@ def test_a_rejection_names_file_row_table_field_rule_value_and_remedy() -> None:
         "rule": "below minimum",
         "value": "-1.25",
         "remedy": "amount must be at least 0.",
+        "deliberate": False,
     }
 
 
