@@ -9,6 +9,12 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from holdfast.settings import Settings
 
 # Airflow does not guard a plugin's routes: each depends on a permission of its own, and none lists the others.
+# The page carries the shop's own words: nothing in it may run, least of all with the rights of who is logged in here.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+}
+
 app = FastAPI(title="Holdfast retention", openapi_url=None, docs_url=None, redoc_url=None)
 
 
@@ -18,7 +24,7 @@ def latest_report() -> Response:
     reports = sorted(Settings().reports.glob("*.html"))
     if not reports:
         return HTMLResponse("<p>No report yet: the <code>report</code> DAG writes it.</p>", status_code=404)
-    return FileResponse(reports[-1], media_type="text/html", headers={"Cache-Control": "no-store"})
+    return FileResponse(reports[-1], media_type="text/html", headers=HEADERS)
 
 
 class RetentionPlugin(AirflowPlugin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import shlex
 import signal
@@ -11,12 +12,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import terminal
-from holdfast.errors import HoldfastError
+from holdfast import source_cli, terminal
+from holdfast.errors import HoldfastError, MissingDataError, SettingsError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from holdfast.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the customers a shop is about to lose, acts within a budget, and proves what it kept.",
 )
+
+
+app.add_typer(source_cli.app, name="source")
 
 
 class Sample(StrEnum):
@@ -55,13 +64,25 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
     @app.command(name=function.__name__)
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
+        from pydantic import ValidationError
+
+        logging.captureWarnings(True)  # the platforms' deprecations are no news to the person at the keyboard
         try:
             function(*args, **kwargs)
         except HoldfastError as error:
             terminal.tell_error(error)
             raise typer.Exit(1) from error
+        except ValidationError as error:  # of the settings; everything else that is validated says so itself
+            terminal.tell_error(_settings_error(error))
+            raise typer.Exit(1) from error
 
     return told
+
+
+def _settings_error(error: ValidationError) -> SettingsError:
+    """Pydantic's findings, by the names of the environment variables."""
+    faults = [f"HOLDFAST_{str(one['loc'][0]).upper()}={one['input']}: {one['msg']}" for one in error.errors()]
+    return SettingsError("; ".join(faults) + ". Set it right, or unset it for the default.")
 
 
 @_command
@@ -80,30 +101,43 @@ def run(
     --sample, to a local mailbox.
     """
     if sample is not None and cutoff is None:
-        raise typer.BadParameter("--sample needs --cutoff, the day up to which its history is landed")
+        raise typer.BadParameter(
+            "--sample needs --cutoff, the day up to which its history is landed: for instance --cutoff 2017-11-26"
+        )
     from holdfast import wiring
+
+    settings = wiring.prepare()
+    if sample is None:
+        _require_data(settings)
+    from holdfast import loop
+    from holdfast.adapters.airflow.embedded import EmbeddedAirflow
 
     with ExitStack() as opened:
         telling = opened.enter_context(terminal.Telling())
+        log = settings.logs / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+        telling.begin("airflow")
+        airflow = opened.enter_context(EmbeddedAirflow(settings, log, telling.task))
+        telling.end(f"tasks write to {log}")
         if sample is not None:
             telling.begin("land")
             landed = wiring.land_sample(date.fromisoformat(cutoff or ""), share)
             telling.end(f"{landed.files:,} new files with {landed.rows:,} rows, up to {cutoff}")
             opened.enter_context(_local_mailbox())
-        settings = wiring.prepare()
-        from holdfast import loop
-        from holdfast.adapters.airflow.embedded import EmbeddedAirflow
-
-        log = settings.logs / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
-        telling.begin("airflow")
-        airflow = opened.enter_context(EmbeddedAirflow(settings, log, telling.task))
-        telling.end(f"tasks write to {log}")
         stages = {}
         for stage in loop.STAGES:
             telling.begin(stage)
             stages[stage] = loop.run(airflow, stage, cutoff)
             telling.end(stages[stage].summary)
     terminal.close(loop.closing(stages, settings))
+
+
+def _require_data(settings: Settings) -> None:
+    """Say how to begin, where nothing has landed yet."""
+    if not settings.lake.exists() and not any(settings.landing.glob("*/*")):
+        raise MissingDataError(
+            f"no landing file in {settings.landing}. Put the shop's files there, a folder a day (YYYY-MM-DD), or see "
+            "the loop on real data first: holdfast run --sample complete-journey --cutoff 2017-11-26"
+        )
 
 
 def _local_mailbox() -> ExitStack:
@@ -183,10 +217,12 @@ def doctor() -> None:
 @_command
 def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of shell exports.")] = False) -> None:
     """Print the variables for Airflow's, Feast's and MLflow's own commands: eval "$(holdfast env)"."""
-    from holdfast.adapters.environment import variables
+    from holdfast.adapters.environment import activate, variables
     from holdfast.settings import Settings
 
-    needed = variables(Settings())
+    settings = Settings()
+    activate(settings)  # the three expect their folders to be there
+    needed = variables(settings)
     if as_json:
         typer.echo(json.dumps(needed, indent=2))
     else:

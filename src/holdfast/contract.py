@@ -7,7 +7,7 @@ one by one, then references, then its key.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,8 +30,14 @@ PROVENANCE = (BATCH, "file", "row", "zone", "latest")
 times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies in the future.
 """
 
+REPEATABLE = "repeatable"
+"""Name of an optional column beside ``PROVENANCE``: true where a row whose key is taken already is no news.
+
+Such a row is neither accepted nor rejected.
+"""
+
 REJECTED = (BATCH, "file", "row", "table", "field", "rule", "value", "remedy", "deliberate")
-"""Columns of rejections, the quarantine's columns; ``deliberate`` rows were left out on purpose, others are wrong."""
+"""Columns of rejections, the quarantine's columns. ``deliberate``: left out on purpose, nothing is wrong."""
 
 WITHHELD = "(withheld: personal)"
 _LONGEST_VALUE = 200
@@ -48,12 +54,14 @@ class RowRule(StrEnum):
     """Why a row is rejected."""
 
     COLUMNS = "number of columns"
+    NOT_JSON = "not JSON"
     MISSING = "missing"
     NOT_A_NUMBER = "not a number"
     NOT_FINITE = "not finite"
     BELOW_MINIMUM = "below minimum"
     ABOVE_MAXIMUM = "above maximum"
     NOT_ALLOWED = "not allowed"
+    TOO_LONG = "too long"
     NOT_A_TIME = "not a time"
     NO_ZONE = "time without zone"
     NONEXISTENT_TIME = "nonexistent time"
@@ -65,12 +73,14 @@ class RowRule(StrEnum):
 
 _REMEDIES = {
     RowRule.COLUMNS: "Deliver the row with as many columns as the header; quote values that hold a comma.",
+    RowRule.NOT_JSON: "Write one whole JSON object on a line of its own.",
     RowRule.MISSING: "Fill in {field}; {table} cannot do without it.",
     RowRule.NOT_A_NUMBER: "Write {field} as a plain number such as 12.50, with a point and no thousands separator.",
     RowRule.NOT_FINITE: "Write a finite number into {field}, or leave the row out.",
     RowRule.BELOW_MINIMUM: "{field} must be at least {minimum}.",
     RowRule.ABOVE_MAXIMUM: "{field} must be at most {maximum}.",
     RowRule.NOT_ALLOWED: "{field} must be one of {allowed}.",
+    RowRule.TOO_LONG: "{field} may have at most {longest} characters; shorten it.",
     RowRule.NOT_A_TIME: "Write {field} as ISO 8601, such as 2017-11-26 14:05:00 or 2017-11-26T14:05:00Z.",
     RowRule.NO_ZONE: "Write {field} with an offset or Z, or declare the zone of the input (times: …) in the mapping.",
     RowRule.NONEXISTENT_TIME: "This local time was skipped by daylight saving; write {field} with an offset or Z.",
@@ -100,7 +110,8 @@ def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.
     ``PROVENANCE``; their order decides which of several rows with one key is the first and stays. ``known`` gives, for
     each column that references another table, the keys to be had there. ``held`` gives rows that are stored already
     (the table's columns and ``batch``): a new row with the key of one is rejected, except that rows stored by a batch
-    of ``rows`` itself do not count, so that a half-stored batch can be checked again.
+    of ``rows`` itself do not count, so that a half-stored batch can be checked again. A row of ``REPEATABLE`` is passed
+    over instead of rejected for its key.
     """
     judged = _Judged(table, rows)
     typed = {column.name: _convert(column, judged) for column in table.columns}
@@ -123,6 +134,12 @@ def no_rejections() -> pd.DataFrame:
     return pd.DataFrame(columns=list(REJECTED)).astype({"row": "Int64"})
 
 
+def together(rejections: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Rejections one below the other."""
+    parts = [part for part in rejections if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else no_rejections()
+
+
 def remedy(rule: RowRule, table: Table | None = None, column: Column | None = None) -> str:
     """What to do about a rejection."""
     return _REMEDIES[rule].format(
@@ -130,6 +147,7 @@ def remedy(rule: RowRule, table: Table | None = None, column: Column | None = No
         field=column.name if column else ", ".join(table.key) if table else "",
         minimum=_plain(column.minimum) if column else "",
         maximum=_plain(column.maximum) if column else "",
+        longest=f"{column.longest:,}" if column else "",
         allowed=", ".join(column.allowed or ()) if column else "",
         references=column.references if column else "",
     )
@@ -147,14 +165,23 @@ class _Judged:
     rows: pa.Table
     verdicts: list[tuple[Column | None, RowRule]] = field(default_factory=list)
     verdict: NDArray[np.int32] = field(init=False)
+    passed_over: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self.verdict = np.full(self.rows.num_rows, -1, dtype=np.int32)
+        self.passed_over = np.zeros(self.rows.num_rows, dtype=np.bool_)
 
     @property
     def sound(self) -> NDArray[np.bool_]:
-        """The rows that no rule has rejected yet."""
-        return self.verdict < 0
+        """The rows that no rule has rejected yet, and that are not passed over."""
+        return (self.verdict < 0) & ~self.passed_over
+
+    @property
+    def expendable(self) -> NDArray[np.bool_]:
+        """The rows to be passed over if their key is taken."""
+        if REPEATABLE not in self.rows.column_names:
+            return np.zeros(self.rows.num_rows, dtype=np.bool_)
+        return _mask(self.rows[REPEATABLE])
 
     def text(self, column: Column) -> pa.ChunkedArray:
         """The column's text; empty is null."""
@@ -214,6 +241,7 @@ def _convert(column: Column, judged: _Judged) -> Any:
         return _numbers(column, text, judged)
     if column.type is Type.TIMESTAMP:
         return _times(column, text, judged)
+    judged.reject(_mask(pc.greater(pc.utf8_length(text), column.longest)), column, RowRule.TOO_LONG)
     if column.allowed is not None:
         known = pc.is_in(text, value_set=pa.array(column.allowed))
         judged.reject(_mask(pc.and_(pc.is_valid(text), pc.invert(known))), column, RowRule.NOT_ALLOWED)
@@ -281,6 +309,10 @@ def _reject_repeated_keys(judged: _Judged, frame: pd.DataFrame, held: pd.DataFra
         return
     firsts = candidates.drop_duplicates(key).set_index(key)
     later = sound[repeated]
+    judged.passed_over[later.index] = judged.expendable[later.index]
+    later = later[~judged.passed_over[later.index]]
+    if later.empty:
+        return
     first = firsts.loc[pd.MultiIndex.from_frame(later[key]) if len(key) > 1 else pd.Index(later[key[0]])]
     names = [name for name in judged.table.names if name not in key]
     same = np.ones(len(later), dtype=bool)

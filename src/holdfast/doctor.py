@@ -59,7 +59,6 @@ class _Look:
 
 def examine() -> list[Check]:
     """Every check, each independent of the others; an unreachable store is a finding, not an exception."""
-    activate(wiring.settings())
     return [_check(what, look) for what, look in _LOOKS.items()]
 
 
@@ -81,6 +80,7 @@ def _versions() -> str:
 
 
 def _home() -> str:
+    activate(wiring.settings())
     home = wiring.settings().home
     probe = home / ".doctor"
     probe.write_text("")

@@ -1,29 +1,33 @@
 """A shop's source mapping: which landing files there are and how their columns become canonical ones.
 
-The mapping is data (``sources/<shop>.yaml``). Applying it moves text about and never judges a value: that is the data
-contract's part (``holdfast.contract``).
+The mapping is data (``sources/<shop>.yaml``). Applying it moves text about and sets aside the rows that the mapping
+itself excludes; it never judges a value: that is the data contract's part (``holdfast.contract``).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
+from functools import reduce
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from holdfast.errors import SourceError
-from holdfast.rules import Rule, TimeZoneName
-from holdfast.schemas import TABLES
+from holdfast.expressions import Condition, Operand, evaluate, holds
+from holdfast.rules import CurrencyCode, Rule, TimeZoneName
+from holdfast.schemas import TABLES, Privacy
 
 ROW = "row"
 """Name of the column that carries each row's number in its file (the header is row 1)."""
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DAY = r"(?P<day>\d{4}-\d{2}-\d{2})"
 
 
@@ -33,43 +37,86 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
 
 
-class Expression(Rule):
-    """Where a canonical column's value comes from: exactly one of the first four.
+class Exclusion(Rule):
+    """Rows that feed no table, and the rule under which quarantine keeps them.
 
-    ``column`` copies a source column. ``value`` is a constant. ``sum`` adds source columns as numbers. ``join`` puts
-    the text of source columns side by side with ``separator`` between them, leaving out empty ones.
+    Exactly one of ``reason`` (they are left out on purpose, and why) and ``remedy`` (they are wrong, and what to do).
     """
 
-    column: str | None = None
-    value: str | None = None
-    sum: Annotated[list[str] | None, Field(min_length=2)] = None
-    join: Annotated[list[str] | None, Field(min_length=2)] = None
-    separator: str = "-"
+    rule: Annotated[str, Field(min_length=1)]
+    when: Condition
+    reason: str | None = None
+    remedy: str | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Expression:
-        given = [name for name in ("column", "value", "sum", "join") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError("write a source column's name, or one of {value: …}, {sum: [a, b]}, {join: [a, b]}")
+    def _on_purpose_or_wrong(self) -> Exclusion:
+        if (self.reason is None) == (self.remedy is None):
+            raise ValueError(
+                f"rule {self.rule!r} needs either a reason (rows left out on purpose: why) or a remedy (rows that are "
+                "wrong: what to do)"
+            )
         return self
+
+
+class Feed(Rule):
+    """How one input fills one canonical table.
+
+    ``when`` chooses the rows (default: all that no exclusion takes). ``keep`` says which of them count: ``all``;
+    ``distinct``: one of several that map alike; ``first``: the first of each key in the file; ``new``: the same, and a
+    key that is held already is passed over, for a table that lives off another one's file.
+    """
+
+    columns: dict[str, Operand]
+    when: Condition | None = None
+    keep: Literal["all", "distinct", "first", "new"] = "all"
 
     @property
     def sources(self) -> list[str]:
         """The source columns read."""
-        if self.column is not None:
-            return [self.column]
-        return self.sum or self.join or []
+        of_columns = [name for expression in self.columns.values() for name in expression.sources]
+        return [*of_columns, *(self.when.sources if self.when else [])]
 
 
-def _named(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
+class Format(Rule):
+    """How a file is written.
+
+    ``csv`` and ``jsonl`` (one JSON object a line) may be compressed with gzip. ``delimiter`` and ``encoding`` are for
+    csv (``encoding`` also for jsonl), ``sheet`` for excel (default: the first).
+    """
+
+    kind: Literal["csv", "jsonl", "parquet", "excel"]
+    delimiter: Annotated[str, Field(pattern=r"^[^\w\s\"]$|^\t$")] = ","
+    encoding: Literal["utf-8", "utf-16", "cp1252"] = "utf-8"
+    sheet: str | None = None
+
+    @model_validator(mode="after")
+    def _fitting_options(self) -> Format:
+        fitting = {"csv": {"delimiter", "encoding"}, "jsonl": {"encoding"}, "excel": {"sheet"}}.get(self.kind, set())
+        strange = sorted(self.model_fields_set - fitting - {"kind"})
+        if strange:
+            raise ValueError(f"format {self.kind} has no option {strange[0]!r}")
+        return self
 
 
-class Feed(Rule):
-    """How one input fills one canonical table; ``distinct`` keeps one of several rows that map alike."""
+def _kind(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
 
-    columns: dict[str, Annotated[Expression, BeforeValidator(_named)]]
-    distinct: bool = False
+
+class Query(Rule):
+    """A query whose rows land as files: ``database`` names the entry of HOLDFAST_SOURCE_URLS that says where it runs.
+
+    ``sql`` selects one landing day by the parameters ``:start`` and ``:end``, UTC instants of the shop's midnights.
+    """
+
+    database: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    sql: str
+
+    @model_validator(mode="after")
+    def _by_day(self) -> Query:
+        absent = [name for name in (":start", ":end") if name not in self.sql]
+        if absent:
+            raise ValueError(f"the query must use {absent[0]}, as in WHERE ordered_at >= :start AND ordered_at < :end")
+        return self
 
 
 class Input(Rule):
@@ -77,30 +124,50 @@ class Input(Rule):
 
     ``path`` is relative to the landing directory and holds ``{day}``, the landing day (YYYY-MM-DD). ``times`` is the
     time zone of times written without one; without it such a time is rejected. ``ignore`` lists the source columns
-    left aside on purpose: any other that is not mapped is an error.
+    left aside on purpose: any other that is not mapped is an error. Each row is taken by the first rule of ``exclude``
+    whose condition it meets. With a ``query`` the files are made by ``holdfast source pull``, in Parquet.
     """
 
     path: str
-    format: Literal["csv", "parquet"]
+    format: Annotated[Format, BeforeValidator(_kind)]
+    query: Query | None = None
     times: TimeZoneName | None = None
     ignore: tuple[str, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
     tables: Annotated[dict[str, Feed], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _fits_the_contract(self) -> Input:
         if self.path.count("{day}") != 1:
             raise ValueError(f"path {self.path!r} must hold {{day}} once, as in '{{day}}/orders.csv'")
+        if self.query is not None and self.format.kind != "parquet":
+            raise ValueError(f"an input with a query lands as parquet, not as {self.format.kind}")
+        names = [exclusion.rule for exclusion in self.exclude]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"two exclusions are called {repeated[0]!r}; give each a name of its own")
         for name, feed in self.tables.items():
-            if name not in TABLES:
-                raise ValueError(f"no canonical table is called {name!r}; {nearest(name, list(TABLES))}")
-            table = TABLES[name]
-            for column in feed.columns:
-                if column not in table.names:
-                    raise ValueError(f"table {name} has no column {column!r}; {nearest(column, list(table.names))}")
-            missing = [c.name for c in table.columns if not c.nullable and c.name not in feed.columns]
-            if missing:
-                raise ValueError(f"table {name} needs a mapping for {', '.join(missing)}")
+            _require_fit(name, feed)
         return self
+
+    @property
+    def sources(self) -> set[str]:
+        """The source columns read."""
+        fed = {name for feed in self.tables.values() for name in feed.sources}
+        return fed.union(*(exclusion.when.sources for exclusion in self.exclude))
+
+    @property
+    def showable(self) -> set[str]:
+        """The source columns whose values people may see: those that fill canonical columns, none of which is direct.
+
+        What a column that fills none says of a person is not known.
+        """
+        fills: dict[str, set[Privacy]] = {}
+        for table, feed in self.tables.items():
+            for column, expression in feed.columns.items():
+                for name in expression.sources:
+                    fills.setdefault(name, set()).add(TABLES[table].column(column).privacy)
+        return {name for name, classes in fills.items() if Privacy.DIRECT not in classes}
 
     def day(self, path: str) -> date | None:
         """The landing day in ``path``, or None where the path is not one of this input's.
@@ -112,6 +179,18 @@ class Input(Rule):
         return date.fromisoformat(match["day"]) if match else None
 
 
+def _require_fit(name: str, feed: Feed) -> None:
+    if name not in TABLES:
+        raise ValueError(f"no canonical table is called {name!r}; {nearest(name, list(TABLES))}")
+    table = TABLES[name]
+    for column in feed.columns:
+        if column not in table.names:
+            raise ValueError(f"table {name} has no column {column!r}; {nearest(column, list(table.names))}")
+    missing = [c.name for c in table.columns if not c.nullable and c.name not in feed.columns]
+    if missing:
+        raise ValueError(f"table {name} needs a mapping for {', '.join(missing)}")
+
+
 @dataclass(frozen=True)
 class Place:
     """The input that reads a landing file, and the file's landing day."""
@@ -121,9 +200,10 @@ class Place:
 
 
 class Mapping(Rule):
-    """All inputs of one shop, by name."""
+    """All inputs of one shop, by name. ``currency`` is the shop's only one: orders in another are set aside."""
 
     inputs: Annotated[dict[str, Input], Field(min_length=1)]
+    currency: CurrencyCode | None = None
 
     def place(self, path: str) -> Place:
         """Where a landing file belongs by its path. Raises SourceError where it belongs nowhere."""
@@ -138,22 +218,72 @@ class Mapping(Rule):
         raise SourceError(f"{path}: no input of the mapping has this path; known are {expected}. Rename or map it.")
 
 
-def apply(source: Input, rows: pa.Table, file: str) -> dict[str, pa.Table]:
-    """The canonical tables' rows in ``rows``, every value still text without surrounding blanks.
+@dataclass(frozen=True)
+class Excluded:
+    """A file's rows that one rule keeps out of every table.
 
-    A column ``row``, each row's number in the file, is carried along.
+    ``rows`` are their numbers in the file. ``values`` has what each holds in ``fields``, the source columns that
+    decided, or None where people may not see it. ``deliberate`` rows need no mending.
+    """
 
-    Raises SourceError, naming ``file`` and the column, when ``rows`` has a column that is neither mapped nor ignored,
-    or lacks a mapped one.
+    rule: str
+    rows: tuple[int, ...]
+    fields: str
+    values: tuple[str | None, ...]
+    remedy: str
+    deliberate: bool
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A file's rows, mapped: per canonical table its rows, and the rows that feed none.
+
+    The tables' values are still text. Each has the column ``row``, and is named in ``repeatable`` if a row whose key
+    is held already is no news.
+    """
+
+    tables: dict[str, pa.Table]
+    excluded: tuple[Excluded, ...]
+    repeatable: frozenset[str]
+
+
+def apply(source: Input, rows: pa.Table, file: str, currency: str | None = None) -> Mapped:
+    """Map ``rows``, the text columns and row numbers of ``file``. Every row feeds a table or is excluded by one rule.
+
+    Orders in another currency than ``currency`` are excluded; None leaves the currencies alone. Raises SourceError,
+    naming ``file`` and the column, when ``rows`` has a column that is neither mapped nor ignored, or lacks a mapped
+    one.
     """
     _check_columns(source, [name for name in rows.column_names if name != ROW], file)
-    return {name: _feed(feed, rows) for name, feed in source.tables.items()}
+    for name in source.sources - set(rows.column_names):
+        rows = rows.append_column(name, pa.repeat("", rows.num_rows))
+    free = np.ones(rows.num_rows, dtype=np.bool_)
+    excluded = []
+    for exclusion in source.exclude:
+        taken = free & _mask(holds(exclusion.when, rows))
+        free &= ~taken
+        excluded.append(_excluded(_why(exclusion), source, exclusion.when.sources, rows.filter(taken)))
+    for foreign, columns in _foreign(source, rows, currency):
+        taken = free & foreign
+        free &= ~taken
+        why = _Why("other currency", f"Write all amounts in {currency}, the currency of the shop.")
+        excluded.append(_excluded(why, source, columns, rows.filter(taken)))
+    chosen = {name: free & _chosen(feed, rows) for name, feed in source.tables.items()}
+    unused = free & ~reduce(np.logical_or, chosen.values())
+    deciding = [name for feed in source.tables.values() if feed.when for name in feed.when.sources]
+    excluded.append(_excluded(_UNUSED, source, deciding, rows.filter(unused)))
+    return Mapped(
+        tables={name: _feed(name, feed, rows.filter(chosen[name])) for name, feed in source.tables.items()},
+        excluded=tuple(one for one in excluded if one.rows),
+        repeatable=frozenset(name for name, feed in source.tables.items() if feed.keep == "new"),
+    )
 
 
 def _check_columns(source: Input, present: list[str], file: str) -> None:
-    mapped = {name for feed in source.tables.values() for e in feed.columns.values() for name in e.sources}
+    mapped = source.sources
     expected = sorted(mapped | set(source.ignore))
-    missing = sorted(mapped - set(present))
+    # An object of JSON lines leaves out what it has no value for; so may a whole day of them.
+    missing = [] if source.format.kind == "jsonl" else sorted(mapped - set(present))
     unknown = [name for name in present if name not in expected]
     if unknown:
         raise SourceError(
@@ -167,44 +297,66 @@ def _check_columns(source: Input, present: list[str], file: str) -> None:
         )
 
 
-def _feed(feed: Feed, rows: pa.Table) -> pa.Table:
-    mapped = pa.table({name: _evaluate(expression, rows) for name, expression in feed.columns.items()})
+@dataclass(frozen=True)
+class _Why:
+    """The rule that keeps a row out, and what to do about it."""
+
+    rule: str
+    remedy: str
+    deliberate: bool = False
+
+
+_UNUSED = _Why(
+    "feeds no table",
+    "Let a table's `when` in the source mapping take such rows, or exclude them there by a rule of their own.",
+)
+
+
+def _why(exclusion: Exclusion) -> _Why:
+    if exclusion.remedy is not None:
+        return _Why(exclusion.rule, exclusion.remedy)
+    return _Why(exclusion.rule, f"Nothing to do: left out on purpose. {exclusion.reason}", deliberate=True)
+
+
+def _excluded(why: _Why, source: Input, columns: Sequence[str], rows: pa.Table) -> Excluded:
+    deciding = list(dict.fromkeys(columns))
+    values: tuple[str | None, ...] = (None,) * rows.num_rows
+    if deciding and set(deciding) <= source.showable:
+        values = tuple(", ".join(parts) for parts in zip(*(rows[name].to_pylist() for name in deciding), strict=True))
+    return Excluded(
+        rule=why.rule,
+        rows=tuple(rows[ROW].to_pylist()),
+        fields=", ".join(deciding),
+        values=values,
+        remedy=why.remedy,
+        deliberate=why.deliberate,
+    )
+
+
+def _foreign(source: Input, rows: pa.Table, currency: str | None) -> list[tuple[NDArray[np.bool_], list[str]]]:
+    """For each feed with a currency, the rows in another than the shop's, and the columns that say so."""
+    found = []
+    for feed in source.tables.values():
+        if "currency" in feed.columns and currency is not None:
+            written = evaluate(feed.columns["currency"], rows)
+            foreign = pc.and_(pc.not_equal(written, currency), pc.not_equal(written, ""))
+            found.append((_mask(foreign) & _chosen(feed, rows), feed.columns["currency"].sources))
+    return found
+
+
+def _chosen(feed: Feed, rows: pa.Table) -> NDArray[np.bool_]:
+    return np.ones(rows.num_rows, dtype=np.bool_) if feed.when is None else _mask(holds(feed.when, rows))
+
+
+def _feed(name: str, feed: Feed, rows: pa.Table) -> pa.Table:
+    mapped = pa.table({column: evaluate(expression, rows) for column, expression in feed.columns.items()})
     mapped = mapped.append_column(ROW, rows[ROW])
-    if not feed.distinct:
+    if feed.keep == "all":
         return mapped
-    first = mapped.group_by(list(feed.columns), use_threads=False).aggregate([(ROW, "min")])
-    return first.rename_columns([*feed.columns, ROW]).select(mapped.column_names)
+    alike = list(feed.columns) if feed.keep == "distinct" else list(TABLES[name].key)
+    firsts = mapped.group_by(alike, use_threads=False).aggregate([(ROW, "min")])
+    return mapped.filter(pc.is_in(mapped[ROW], value_set=firsts[f"{ROW}_min"]))
 
 
-def _evaluate(expression: Expression, rows: pa.Table) -> pa.ChunkedArray:
-    if expression.value is not None:
-        return pa.chunked_array([pa.repeat(pa.scalar(expression.value), rows.num_rows)])
-    columns = [pc.utf8_trim_whitespace(rows[name]) for name in expression.sources]
-    if expression.sum is not None:
-        return _sum(columns)
-    if expression.join is not None:
-        return _join(columns, expression.separator)
-    return columns[0]
-
-
-def _join(columns: list[pa.ChunkedArray], separator: str) -> pa.ChunkedArray:
-    joined = columns[0]
-    for part in columns[1:]:
-        both = pc.and_(pc.not_equal(joined, ""), pc.not_equal(part, ""))
-        between = pc.if_else(both, separator, "")
-        joined = pc.binary_join_element_wise(joined, between, part, "")
-    return joined
-
-
-def _sum(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """The columns' sum as text; where a part is no number, the parts joined by ' + ', for the contract to reject."""
-    plain = [pc.fill_null(pc.match_substring_regex(column, _NUMBER), False) for column in columns]
-    numeric = plain[0]
-    for part in plain[1:]:
-        numeric = pc.and_(numeric, part)
-    total = None
-    for column in columns:
-        number = pc.cast(pc.if_else(numeric, column, "0"), pa.float64())
-        total = number if total is None else pc.add(total, number)
-    text = pc.binary_join_element_wise(*columns, " + ", null_handling="replace", null_replacement="")
-    return pc.if_else(numeric, pc.cast(total, pa.string()), text)
+def _mask(values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    return np.asarray(values.to_numpy(), dtype=np.bool_)

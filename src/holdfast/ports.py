@@ -22,6 +22,8 @@ from holdfast.campaign.eligibility import Standing
 from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
+from holdfast.contract import RowRule
+from holdfast.mapping import Format
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
@@ -30,12 +32,12 @@ Alias = Literal["champion", "challenger"]
 
 
 @dataclass(frozen=True)
-class RaggedRow:
-    """A row with another number of columns than the header."""
+class BrokenRow:
+    """A row that could not be read into columns: ``row`` its number, ``found`` what is there instead."""
 
     row: int
-    columns: int
-    expected: int
+    rule: RowRule
+    found: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class FileContent:
     """A file's rows: text columns under the file's own names, and ``row``, each row's number (the header is row 1)."""
 
     rows: pa.Table
-    ragged: tuple[RaggedRow, ...] = ()
+    broken: tuple[BrokenRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Landing(Protocol):
         """The identity of the file's content: the SHA-256 of its bytes, whatever the file is called."""
         ...
 
-    def read(self, path: str, kind: Literal["csv", "parquet"]) -> FileContent:
+    def read(self, path: str, form: Format) -> FileContent:
         """The file's rows as text.
 
         Raises SourceError, naming file, place and remedy, when the file as a whole cannot be read.
@@ -120,7 +122,8 @@ class Lake(Protocol):
     ) -> pd.DataFrame:
         """The rows (those whose column values are among ``where``'s), in no particular order, as of ``version``.
 
-        Raises MissingDataError when the table has never been written or has no such version.
+        A column that the table does not have yet, since it came into the contract later, is null. Raises
+        MissingDataError when the table has never been written or has no such version.
         """
         ...
 

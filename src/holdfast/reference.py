@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from holdfast.features.catalog import FAMILIES
-from holdfast.schemas import TABLES, Column
+from holdfast.schemas import TABLES, Column, Table, Type
 
 _GENERATED = "<!-- Written by `holdfast generate`; change the declarations, not this page. -->"
 
 
+_LONGEST = Column("", Type.STRING, "").longest
+
+_CONTRACT_HEAD = (
+    "All times are UTC instants; ids are text. `·` marks the key. "
+    f"No text is longer than {_LONGEST:,} characters where nothing else is said. "
+    "A template is a CSV file with the header and one good row. "
+    "A value that *should* be in another table may be unknown there; one that *must* be is rejected if it is. "
+    "Privacy classes: `pseudonym`, an id that only the shop can resolve; `personal`, about a person without naming "
+    "them; `direct`, what names or reaches a person."
+)
+
+
 def pages() -> dict[str, str]:
     """Every page by its file name in ``docs/``."""
-    return {"features.md": features(), "data-contract.md": contract()}
+    templates = {f"templates/{table.name}.csv": template(table) for table in TABLES.values()}
+    return {"features.md": features(), "data-contract.md": contract(), **templates}
 
 
 def features() -> str:
@@ -36,11 +49,11 @@ def features() -> str:
 
 def contract() -> str:
     """The data contract as Markdown."""
-    parts = ["# Data contract", _GENERATED, "All times are UTC instants; ids are text. `·` marks the key."]
+    parts = ["# Data contract", _GENERATED, _CONTRACT_HEAD]
     for table in TABLES.values():
         parts += [
             f"## `{table.name}`",
-            f"{table.meaning} Kept in the {table.home}.",
+            f"{table.meaning} Kept in the {table.home}. [Template](templates/{table.name}.csv).",
             _table(
                 ("column", "type", "null", "rule", "privacy", "meaning"),
                 (
@@ -59,6 +72,23 @@ def contract() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def template(table: Table) -> str:
+    """A CSV file with the table's header and one row that the contract accepts."""
+    return f"{','.join(table.names)}\n{','.join(map(_example, table.columns))}\n"
+
+
+def _example(column: Column) -> str:
+    if column.example is not None:
+        return column.example
+    if column.allowed is not None:
+        return column.allowed[0]
+    if column.type is Type.TIMESTAMP:
+        return "2024-05-31T14:05:00Z"
+    if column.type is Type.FLOAT:
+        return f"{column.minimum or 1:g}"
+    return f"{column.name.removesuffix('_id')}-1" if column.name.endswith("_id") else ""
+
+
 def _rule(column: Column) -> str:
     rules = []
     if column.minimum is not None:
@@ -69,6 +99,10 @@ def _rule(column: Column) -> str:
         rules.append("one of " + _listed(column.allowed))
     if column.references is not None:
         rules.append(f"must be in `{column.references}`")
+    if column.may_reference is not None:
+        rules.append(f"should be in `{column.may_reference}`")
+    if column.longest != _LONGEST:
+        rules.append(f"at most {column.longest:,} characters")
     return ", ".join(rules)
 
 

@@ -18,6 +18,8 @@ def _known_zone(name: str) -> str:
 
 
 TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -69,7 +71,7 @@ class Shop(Rule):
     name: str
     source: str
     timezone: TimeZoneName
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: CurrencyCode
     note: str | None = None
     calendar: Calendar = Calendar()
 

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = False
+    source_urls: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
+    )
     loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
     airflow_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -34,8 +34,18 @@ def say(text: str) -> None:
     _console().print(escape(text))
 
 
+def show(*parts: RenderableType) -> None:
+    """Print texts (with Rich's markup) and tables, one below the other."""
+    console = _console()
+    for part in parts:
+        console.print(part)
+
+
 def tell_error(error: HoldfastError) -> None:
-    _console().print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+    """On standard error: what a command prints may be piped on."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
+    )
 
 
 class Telling:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
-from holdfast.adapters import environment, sample
+from holdfast import guessing
+from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
@@ -37,10 +40,12 @@ from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
+from holdfast.pipelines.preview import Preview
+from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
-from holdfast.rules import Rules
+from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
 
@@ -89,12 +94,25 @@ def _scratch() -> FileScratch:
     return FileScratch(settings().work)
 
 
+def _source(shop: Shop, name: str | None = None) -> SourceMapping:
+    """The shop's source mapping, held to the shop's currency; one of another ``name`` is held to its own."""
+    path = settings().sources_dir / f"{name or shop.source}.yaml"
+    source = load(path, SourceMapping)
+    if name not in (None, shop.source):
+        return source
+    if source.currency not in (None, shop.currency):
+        raise SettingsError(
+            f"{path}: currency {source.currency}, but the rules of {shop.name} say {shop.currency}. Make them agree."
+        )
+    return source.model_copy(update={"currency": shop.currency})
+
+
 def ingest() -> Ingest:
     here, own = settings(), rules()
     shop = own.shop
     return Ingest(
         landing=LandingDirectory(here.landing),
-        source=load(here.sources_dir / f"{shop.source}.yaml", SourceMapping),
+        source=_source(shop),
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
@@ -113,6 +131,39 @@ def compact(least_files: int | None = None) -> list[dict[str, Any]]:
     store = lake()
     done = [store.compact(table, *([] if least_files is None else [least_files])) for table in store.tables()]
     return [asdict(one) for one in done if one.after < one.before]
+
+
+def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
+    """What the mapping (default: the shop's) makes of a file, as if it landed ``at``."""
+    shop = rules().shop
+    landing = LandingDirectory(Path(file.resolve().anchor))
+    path = str(file.resolve().relative_to(file.resolve().anchor))
+    today = at.astimezone(shop.zone).date()
+    return _preview(_source(shop, source), landing, path, zone=shop.zone, today=today, show=show)
+
+
+def export(path: Path, rows: pd.DataFrame) -> None:
+    """Write rows as CSV for people."""
+    write_csv(path, rows)
+
+
+def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:
+    """Write ``sources/<name>.yaml`` guessed from samples. Raises SettingsError where there is one already."""
+    target = settings().sources_dir / f"{name}.yaml"
+    if target.exists():
+        raise SettingsError(f"{target} exists and is not overwritten. Choose another name, or move it away.")
+    write_bytes(target, guessing.mapping_text(name, [files.sample(path) for path in samples], currency).encode())
+    return target
+
+
+def pull(day: date, source: str | None) -> dict[str, queries.Pulled]:
+    """Land the day's rows of every query of the mapping (default: the shop's), by input."""
+    here, shop = settings(), rules().shop
+    return {
+        name: queries.pull(one, here.landing, day, shop.zone, here.source_urls)
+        for name, one in _source(shop, source).inputs.items()
+        if one.query is not None
+    }
 
 
 def latest_cutoff() -> date:

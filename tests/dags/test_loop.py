@@ -197,3 +197,12 @@ def test_a_cutoff_the_lake_cannot_serve_is_refused_in_words(loop: Loop, dag: str
     assert end.state == "failed"
     with pytest.raises(HoldfastError, match=r"2018-0|2017-1"):
         end.raise_on_failure()
+
+
+def test_no_dag_is_left_waiting_to_run_again_when_a_scheduler_starts_on_this_home(loop: Loop) -> None:
+    from airflow.models.asset import AssetDagRunQueue
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        waiting = {row.target_dag_id for row in session.query(AssetDagRunQueue)}
+    assert waiting == set()

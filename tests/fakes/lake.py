@@ -45,7 +45,7 @@ class FakeLake:
             raise MissingDataError(f"the lake's table {table!r} has no version {version}")
         rows = self._history[table][present if version is None else version]
         found = rows[_matches(rows, where or {})]
-        return found[list(columns) if columns is not None else list(found.columns)].reset_index(drop=True).copy()
+        return found.reindex(columns=columns if columns is not None else found.columns).reset_index(drop=True)
 
     def exists(self, table: str) -> bool:
         return table in self._tables

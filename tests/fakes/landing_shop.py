@@ -35,7 +35,7 @@ SOURCE = Mapping.model_validate(
                 "times": "UTC",
                 "tables": {
                     "orders": {
-                        "distinct": True,
+                        "keep": "distinct",
                         "columns": {
                             "order_id": "order",
                             "customer_id": "customer",

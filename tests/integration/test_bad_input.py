@@ -107,7 +107,7 @@ def test_a_missing_required_column_refuses_the_file(shop: Shop) -> None:
         (
             "transactions.csv",
             (HEADER + GOOD).encode() + b"1,330,caf\xe9,p1,1,2.50,0,0,0,1,2017-03-02 12:00:00\n",
-            r"transactions\.csv, line 3, byte \d+: byte 0xe9 is not UTF-8. Export the file as UTF-8",
+            r"transactions\.csv, line 3, byte \d+: byte 0xe9 is not UTF-8; as cp1252.*Export the file as UTF-8",
         ),
         (
             "transactions.csv",

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.adapters.environment import activate, variables
 from holdfast.adapters.feature_store import FeastStore
-from holdfast.errors import MissingDataError
+from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
@@ -127,3 +127,9 @@ def test_labels_are_in_no_view_and_no_service(store: FeastStore) -> None:
     served = {field.name for view in opened.list_feature_views() for field in view.features}
     assert served == {*FEATURE_NAMES, "probability", "tier", "reasons", "model_version"}
     assert "churned" not in served
+
+
+def test_a_look_up_before_the_registry_knows_the_service_says_what_to_run(settings: Settings) -> None:
+    empty = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, tzinfo=UTC))
+    with pytest.raises(FeatureStoreError, match="features DAG first"):
+        empty.online(["007"])

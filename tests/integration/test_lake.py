@@ -56,6 +56,14 @@ def test_a_table_that_was_never_written_is_named(lake: Lake) -> None:
         lake.version("orders")
 
 
+def test_a_column_that_came_into_the_contract_later_is_null_in_older_rows(lake: Lake) -> None:
+    lake.append("orders", orders("a", "1"), ["a"])
+    assert lake.read("orders", ["order_id", "gift"]).isna().to_numpy().tolist() == [[False, True]]
+    lake.append("orders", orders("b", "2").assign(gift="yes"), ["b"])
+    read = lake.read("orders", ["order_id", "gift"]).sort_values("order_id")
+    assert [value if isinstance(value, str) else None for value in read["gift"]] == [None, "yes"]
+
+
 def test_reading_takes_the_columns_and_rows_asked_for(lake: Lake) -> None:
     rows = pd.DataFrame({"order_id": ["1", "2", "3"], "customer_id": ["x", "y", "x"], "batch": "a"})
     lake.append("orders", rows, ["a"])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from holdfast.adapters.sample import land
+from holdfast.errors import SettingsError
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,10 @@ def test_about_one_customer_in_twenty_gives_no_consent(tmp_path: Path) -> None:
     status = pd.read_csv(tmp_path / "2017-01-01" / "consents.csv")["status"]
     assert len(status) == 2469
     assert 0.03 < (status == "withdrawn").mean() < 0.07
+
+
+@pytest.mark.parametrize("until", [date(2016, 5, 1), date(2017, 1, 1), date(2018, 1, 2)])
+def test_a_day_outside_the_data_is_refused_before_anything_is_written(tmp_path: Path, until: date) -> None:
+    with pytest.raises(SettingsError, match="2017-01-01 to 2017-12-31"):
+        land(tmp_path, until)
+    assert list(tmp_path.iterdir()) == []

@@ -63,6 +63,6 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
 def test_an_unknown_key_deep_in_a_mapping_is_told_its_neighbours(tmp_path: Path) -> None:
     text = (PROJECT / "sources" / "complete_journey.yaml").read_text(encoding="utf-8")
     path = tmp_path / "shop.yaml"
-    path.write_text(text.replace("distinct: true", "distinkt: true"), encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"inputs\.transactions\.tables\.orders\.distinkt: .*'distinct'"):
+    path.write_text(text.replace("keep: distinct", "keeps: distinct"), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"inputs\.transactions\.tables\.orders\.keeps: .*'keep'"):
         load(path, Mapping)

@@ -134,6 +134,27 @@ def test_plain_numbers_up_to_the_bounds_pass(value: str) -> None:
     assert list(checked.accepted["amount"]) == [float(value)]
 
 
+def test_a_required_column_of_nothing_rejects_every_row_and_an_optional_one_none() -> None:
+    customers = TABLES["customers"]
+    rows = [{"customer_id": "c1", "locale": ""}, {"customer_id": "c2", "locale": ""}]
+    assert len(check(customers, text(rows), {}, pd.DataFrame(columns=["batch"])).accepted) == 2
+    nobody = check(customers, text([row | {"customer_id": ""} for row in rows]), {}, pd.DataFrame(columns=["batch"]))
+    assert list(nobody.rejected["rule"]) == ["missing", "missing"]
+
+
+def test_a_text_too_long_for_its_column_is_rejected_and_shown_cut() -> None:
+    checked = check_lines({"product_id": "x" * 1_000, "line_id": "1"}, {"product_id": "x" * 1_001, "line_id": "2"})
+    assert len(checked.accepted) == 1
+    assert verdict(checked) == ("product_id", "too long", "x" * 200)
+    assert "at most 1,000 characters" in checked.rejected["remedy"].iloc[0]
+
+
+def test_what_may_name_a_row_elsewhere_may_also_name_none() -> None:
+    event = {"event_id": "e1", "customer_id": "c1", "occurred_at": "2017-03-01", "type": "view", "product_id": "gone"}
+    checked = check(TABLES["events"], text([event]), {"customer_id": {"c1"}}, pd.DataFrame(columns=["batch"]))
+    assert list(checked.accepted["product_id"]) == ["gone"]
+
+
 def test_a_value_outside_the_allowed_ones_is_told_which_are() -> None:
     checked = check_orders({"status": "lost"})
     assert verdict(checked) == ("status", "not allowed", "lost")

@@ -38,3 +38,18 @@ def test_what_reaches_a_person_is_kept_in_the_vault_alone(table: Table) -> None:
 def test_column_names_are_unique_and_leave_provenance_free(table: Table) -> None:
     assert len(set(table.names)) == len(table.names)
     assert not {"batch", "file", "row", "zone", "latest"} & set(table.names)
+
+
+@tables
+def test_what_may_reference_a_table_names_one_with_a_single_column_key(table: Table) -> None:
+    for column in table.columns:
+        if column.may_reference is not None:
+            assert column.references is None
+            assert TABLES[column.may_reference].key == (column.name,)
+
+
+def test_no_lake_table_of_the_contract_shares_a_name_with_what_holdfast_writes_itself() -> None:
+    from holdfast.adapters.operations.models import Base
+
+    own = set(Base.metadata.tables) | {"batches", "quarantine", "scores", "backtests"}
+    assert not own & {table.name for table in TABLES.values() if table.home is Home.LAKE}

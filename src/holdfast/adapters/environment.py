@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from holdfast.errors import SettingsError
 from holdfast.settings import Settings
 
 
@@ -26,6 +27,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": settings.mlflow,
         "MLFLOW_REGISTRY_URI": settings.mlflow,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -35,10 +37,18 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def activate(settings: Settings) -> None:
-    """Set the variables in this process, before Airflow, Feast or MLflow is imported, and make the folders."""
+    """Set the variables in this process, before Airflow, Feast or MLflow is imported, and make the folders.
+
+    Raises SettingsError when the home cannot be written.
+    """
     os.environ.update(variables(settings))
-    for folder in (settings.home, settings.airflow_home, settings.feast_online.parent, settings.mlflow_artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for folder in (settings.home, settings.airflow_home, settings.feast_online.parent, settings.mlflow_artifacts):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename} cannot be made ({error.strerror}). Point HOLDFAST_HOME at a folder that can be written."
+        ) from error
 
 
 def for_child(settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:

@@ -96,8 +96,14 @@ class FeastStore:
         )
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
+        from feast.errors import FeatureServiceNotFoundException
+
+        try:
+            service = self._store.get_feature_service(CARD_SERVICE)
+        except FeatureServiceNotFoundException as error:
+            raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
         answer = self._store.get_online_features(
-            features=self._store.get_feature_service(CARD_SERVICE),
+            features=service,
             entity_rows=[{"customer_id": customer} for customer in customer_ids],
         ).to_df()
         return answer[["customer_id", *FEATURE_NAMES, *SCORE_FIELDS]]

@@ -98,9 +98,10 @@ class DeltaLake:
     ) -> pd.DataFrame:
         dataset = self._open(table, version).to_pyarrow_dataset()
         chosen = _filter(where or {}, dataset.schema)
-        found = dataset.to_table(columns=list(columns) if columns is not None else None, filter=chosen)
-        frame: pd.DataFrame = found.to_pandas()
-        return frame
+        wanted = list(columns) if columns is not None else dataset.schema.names
+        stored = [name for name in wanted if name in dataset.schema.names]
+        frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
+        return frame.reindex(columns=wanted)
 
     def exists(self, table: str) -> bool:
         from deltalake import DeltaTable

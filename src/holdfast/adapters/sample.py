@@ -21,10 +21,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import write_bytes
+from holdfast.errors import SettingsError
 from holdfast.windows import instant
 
-FIRST_DAY = date(2017, 1, 1)
-"""The first day of the data."""
+FIRST_DAY, LAST_DAY = date(2017, 1, 1), date(2017, 12, 31)
+"""The first and the last day of the data."""
 
 _ZONE = ZoneInfo("America/New_York")
 _WITHDRAWN_SHARE = 0.05
@@ -43,8 +44,13 @@ def land(directory: Path, until: date, first: date = FIRST_DAY, customers_share:
     """Write the landing files of the shop's days ``[first, until)`` that are not there yet, oldest first.
 
     The first day also brings products, customers, contacts and consents. ``customers_share`` keeps that share of the
-    households, chosen by hash.
+    households, chosen by hash. Raises SettingsError when ``until`` is not within the data.
     """
+    if not first < until <= LAST_DAY + timedelta(days=1):
+        raise SettingsError(
+            f"the Complete Journey runs from {FIRST_DAY} to {LAST_DAY}; it cannot be landed up to {until}. "
+            "Choose a cutoff within it, such as 2017-11-26."
+        )
     households = _chosen_households(customers_share)
     once = {
         f"{first}/products.parquet": _package("products"),

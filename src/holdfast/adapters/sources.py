@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from holdfast.adapters import files, manifests
 from holdfast.errors import SourceError
+from holdfast.mapping import Format
 from holdfast.ports import FileContent, Promise
 
 
@@ -40,5 +40,5 @@ class LandingDirectory:
         with (self._root / path).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
 
-    def read(self, path: str, kind: Literal["csv", "parquet"]) -> FileContent:
-        return files.read(self._root / path, kind, path)
+    def read(self, path: str, form: Format) -> FileContent:
+        return files.read(self._root / path, form, path)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.environment import for_child
@@ -184,9 +184,7 @@ def running(settings: Settings) -> Iterator[Running]:
         try:
             for service in services(settings):
                 children.append(_start(service, settings.logs, environment))
-            deadline = time.monotonic() + START_SECONDS
-            for child in children:
-                _await(child, deadline)
+            _await(children)
             yield Running(_addresses(settings, password), children)
         finally:
             _stop(children)
@@ -246,13 +244,21 @@ def _start(service: Service, logs: Path, environment: Mapping[str, str]) -> Chil
     return Child(service, process, path)
 
 
-def _await(child: Child, deadline: float) -> None:
-    while time.monotonic() < deadline:
-        child.require_running()
-        if _healthy(child.service):
-            return
+def _await(children: Sequence[Child]) -> None:
+    """Until every service answers; raises HoldfastError as soon as one has ended, or when the time is up."""
+    deadline = time.monotonic() + START_SECONDS
+    waiting = list(children)
+    while waiting:
+        for child in children:
+            child.require_running()
+        waiting = [child for child in waiting if not _healthy(child.service)]
+        if waiting and time.monotonic() > deadline:
+            late = waiting[0]
+            raise HoldfastError(
+                f"{late.service.name} did not answer in {START_SECONDS} seconds, so everything was stopped; "
+                f"see {late.log}"
+            )
         time.sleep(0.2)
-    raise HoldfastError(f"{child.service.name} did not answer in {START_SECONDS} seconds; see {child.log}")
 
 
 def _healthy(service: Service) -> bool:

@@ -15,12 +15,12 @@ import pandas as pd
 import pyarrow as pa
 
 from holdfast import mapping
-from holdfast.contract import BATCH, REJECTED, RowRule
+from holdfast.contract import BATCH, REJECTED, RowRule, together
 from holdfast.errors import ArrivalError, BatchRefusedError, MissingDataError, SourceError
 from holdfast.monitoring import freshness
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines import landed, ledger
-from holdfast.pipelines.judge import expect, judge, together
+from holdfast.pipelines.judge import expect, judge
 from holdfast.pipelines.ledger import COUNTS, LEDGER, Entry
 from holdfast.pipelines.touched import TOUCHED, earliest, touched
 from holdfast.ports import Lake, Landing, Quality, Vault

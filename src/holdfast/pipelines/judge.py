@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from holdfast.contract import BATCH, check, no_rejections
+from holdfast.contract import BATCH, check, no_rejections, together
 from holdfast.errors import QualityError
 from holdfast.ports import Lake, Quality
 from holdfast.schemas import TABLES, Home, Table
@@ -62,12 +62,6 @@ def expect(quality: Quality, accepted: Mapping[str, pd.DataFrame], name: str) ->
     except QualityError:
         quality.publish()
         raise
-
-
-def together(rejections: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rejections one below the other."""
-    parts = [part for part in rejections if not part.empty]
-    return pd.concat(parts, ignore_index=True) if parts else no_rejections()
 
 
 def _keys(accepted: Mapping[str, pd.DataFrame], table: Table) -> set[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from holdfast import mapping
-from holdfast.contract import BATCH, REJECTED, RowRule, remedy
+from holdfast.contract import BATCH, REJECTED, REPEATABLE, WITHHELD, remedy, together
 from holdfast.errors import SourceError
 from holdfast.ports import FileContent, Landing
 from holdfast.windows import instant
@@ -38,9 +38,9 @@ def read(landing: Landing, source: mapping.Mapping, zone: ZoneInfo, path: str, b
     """
     place = source.place(path)
     content = landing.read(path, place.input.format)
-    rows = content.rows.num_rows + len(content.ragged)
+    rows = content.rows.num_rows + len(content.broken)
     _hold_to_promise(landing, path, rows)
-    mapped = mapping.apply(place.input, content.rows, path)
+    mapped = mapping.apply(place.input, content.rows, path, source.currency)
     latest = instant(place.day + timedelta(days=1), zone)
     provenance = {
         BATCH: pa.scalar(batch),
@@ -49,11 +49,12 @@ def read(landing: Landing, source: mapping.Mapping, zone: ZoneInfo, path: str, b
         "latest": pa.scalar(latest, pa.timestamp("us", tz="UTC")),
     }
     texts = {}
-    for name, table in mapped.items():
-        for column, value in provenance.items():
+    for name, table in mapped.tables.items():
+        repeatable = pa.scalar(name in mapped.repeatable)
+        for column, value in (provenance | {REPEATABLE: repeatable}).items():
             table = table.append_column(column, pa.repeat(value, table.num_rows))  # noqa: PLW2901
         texts[name] = table
-    return Landed(texts, _ragged(content, batch, path), rows)
+    return Landed(texts, together([_broken(content, batch, path), _excluded(mapped, batch, path)]), rows)
 
 
 def _hold_to_promise(landing: Landing, path: str, rows: int) -> None:
@@ -73,9 +74,22 @@ def _hold_to_promise(landing: Landing, path: str, rows: int) -> None:
         )
 
 
-def _ragged(content: FileContent, batch: str, path: str) -> pd.DataFrame:
-    """The quarantine's rows for rows with another number of columns than the header."""
-    whole: dict[str, Any] = {BATCH: batch, "file": path, "table": None, "field": None, "rule": str(RowRule.COLUMNS)}
-    whole |= {"remedy": remedy(RowRule.COLUMNS), "deliberate": False}
-    rows = [whole | {"row": row.row, "value": f"{row.columns} columns, not {row.expected}"} for row in content.ragged]
+def _broken(content: FileContent, batch: str, path: str) -> pd.DataFrame:
+    """The quarantine's rows for rows that could not be read into columns."""
+    whole: dict[str, Any] = {BATCH: batch, "file": path, "table": None, "field": None, "deliberate": False}
+    rows = [
+        whole | {"row": one.row, "rule": str(one.rule), "value": one.found, "remedy": remedy(one.rule)}
+        for one in content.broken
+    ]
     return pd.DataFrame(rows, columns=list(REJECTED)).astype({"row": "Int64"})
+
+
+def _excluded(mapped: mapping.Mapped, batch: str, path: str) -> pd.DataFrame:
+    """The quarantine's rows for rows that the mapping keeps out of every table."""
+    parts = []
+    for one in mapped.excluded:
+        shown = [WITHHELD if value is None else value for value in one.values]
+        rows = pd.DataFrame({"row": pd.array(one.rows, dtype="Int64"), "value": shown})
+        whole = {BATCH: batch, "file": path, "table": None, "field": one.fields, "rule": one.rule}
+        parts.append(rows.assign(**whole, remedy=one.remedy, deliberate=one.deliberate)[list(REJECTED)])
+    return together(parts)

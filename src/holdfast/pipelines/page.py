@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from holdfast.features.catalog import FAMILIES
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
@@ -102,8 +103,20 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": "{:,}".format, "data_uri": _data_uri}
-    return environment.get_template("report.html.j2").render(page=page)
+    environment.filters |= {"count": "{:,}".format, "data_uri": _data_uri, "amount": _amount}
+    return environment.get_template("report.html.j2").render(page=page, families=FAMILIES)
+
+
+def _amount(value: float, unit: str, currency: str) -> str:
+    """A feature's value as a person would write it, with its unit unless that is plain from the meaning."""
+    if unit.startswith("share"):
+        return f"{100 * value:,.1f} %"
+    if unit.startswith(("ratio", "index")):
+        return f"{value:,.2f}"
+    if unit == "currency":
+        return f"{value:,.2f} {currency}"
+    number = f"{value:,.1f}".removesuffix(".0")
+    return f"{number} days" if unit.startswith("days") else number
 
 
 def _data_uri(png: bytes) -> str:

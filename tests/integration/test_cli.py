@@ -1,0 +1,223 @@
+"""The `holdfast` command as a person meets it: a child process, mostly in a home where nothing has happened yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from holdfast.adapters.airflow.embedded import home_lock
+from holdfast.adapters.sink import mail_sink
+
+BIN = Path(sys.executable).parent
+HOLDFAST = str(BIN / "holdfast")
+COMMANDS = ("run", "customer", "report", "up", "doctor", "env", "generate")
+
+
+def plain(home: Path) -> dict[str, str]:
+    """What a newly opened terminal would have, and the home to use."""
+    own = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_", "GX_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return kept | {"HOLDFAST_HOME": str(home), "COLUMNS": "100"}
+
+
+def holdfast(
+    home: Path, *arguments: str, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = plain(home) | dict(variables or {})
+    return subprocess.run([HOLDFAST, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def one_line(text: str) -> str:
+    """``text`` as one line, without the frames that Typer draws."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_the_help_names_every_command_and_what_it_does(tmp_path: Path) -> None:
+    told = holdfast(tmp_path, "--help")
+    assert told.returncode == 0
+    for command in COMMANDS:
+        (line,) = [line for line in told.stdout.splitlines() if line.startswith(f"│ {command} ")]
+        assert len(line.strip("│ ").split()) > 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_its_options(tmp_path: Path, command: str) -> None:
+    told = holdfast(tmp_path, command, "--help")
+    assert told.returncode == 0
+    assert f"Usage: holdfast {command}" in told.stdout
+    options = [line for line in told.stdout.splitlines() if line.startswith("│ --")]
+    assert all(len(line.strip("│ ").split()) > 3 for line in options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "--sample", "complete-journey"), "--sample needs --cutoff, the day up to which its history is landed"),
+        (("run", "--cutoff", "nonsense"), "'nonsense' is no date; write it as YYYY-MM-DD"),
+        (("run", "--cutoff", "2017-02-30"), "'2017-02-30' is no date; write it as YYYY-MM-DD"),
+        (("run", "--sample", "another-shop", "--cutoff", "2017-11-26"), "complete-journey"),
+        (("run", "--share", "2"), "less than or equal to 1"),
+        (("customer",), "Missing argument 'ID'"),
+        (("riport",), "No such command 'riport'"),
+    ],
+)
+def test_what_cannot_be_understood_is_told_with_the_remedy(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = holdfast(tmp_path, *arguments)
+    assert ended.returncode == 2
+    assert told in one_line(ended.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run",), "MissingDataError: no landing file in {home}/landing. Put the shop's files there"),
+        (("report",), "MissingDataError: no landing file has been accepted yet. Land files and run ingest first."),
+        (("report", "--cutoff", "2017-11-26"), "MissingDataError: no landing file has been accepted yet."),
+    ],
+)
+def test_without_data_there_is_one_clear_message_and_no_traceback(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = holdfast(tmp_path, *arguments)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(told.format(home=tmp_path))
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_two_runs_at_once_on_one_home_cannot_happen_and_the_second_lands_nothing(tmp_path: Path) -> None:
+    with home_lock(tmp_path / "airflow"):
+        second = holdfast(tmp_path, "run", "--sample", "complete-journey", "--cutoff", "2017-11-26")
+    assert second.returncode == 1
+    assert "another Holdfast process" in second.stderr
+    assert "set HOLDFAST_HOME to another folder" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert not (tmp_path / "landing").exists()
+
+
+def test_a_setting_that_cannot_be_is_told_by_its_variable_and_never_reaches_an_eval(tmp_path: Path) -> None:
+    ended = holdfast(tmp_path, "env", variables={"HOLDFAST_AIRFLOW_PORT": "eighty", "HOLDFAST_SMTP_PORT": "0"})
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "HOLDFAST_AIRFLOW_PORT=eighty: Input should be a valid integer" in ended.stderr
+    assert "HOLDFAST_SMTP_PORT=0: Input should be greater than or equal to 1" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_exports_survive_a_shell_whatever_the_home_is_called(tmp_path: Path) -> None:
+    home = tmp_path / 'anna\'s home; $(touch hacked) "quoted" …'
+    script = f'eval "$({shlex.quote(HOLDFAST)} env)" && {shlex.quote(sys.executable)} -c {shlex.quote(_PRINT)}'
+    seen = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=plain(home), cwd=tmp_path, check=True
+    )
+    wanted = json.loads(holdfast(home, "env", "--json").stdout)
+    assert wanted["HOLDFAST_HOME"] == str(home)
+    assert json.loads(seen.stdout).items() >= wanted.items()
+    assert not (tmp_path / "hacked").exists()
+
+
+_PRINT = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+@dataclass
+class Applied:
+    """A home that `feast apply` has been called on with the exports, and what it said."""
+
+    home: Path
+    exports: dict[str, str]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Applied:
+    home = tmp_path_factory.mktemp("applied")
+    exports = json.loads(holdfast(home, "env", "--json").stdout)
+    return Applied(home, exports, platform(home, exports, project, "feast", "--chdir", "feature_repo", "apply"))
+
+
+def platform(home: Path, exports: Mapping[str, str], project: Path, program: str, *arguments: str) -> str:
+    """What a platform's own command prints, called in the checkout with the exports."""
+    command = [str(BIN / program), *arguments]
+    variables = plain(home) | dict(exports)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=project, check=True).stdout
+
+
+def test_feast_itself_works_with_the_exports(applied: Applied) -> None:
+    assert "Created feature view customer_rhythm" in applied.said
+    assert (applied.home / "feast" / "registry.db").exists()
+
+
+def test_airflow_itself_works_with_the_exports(applied: Applied, project: Path) -> None:
+    told = platform(applied.home, applied.exports, project, "airflow", "config", "get-value", "core", "dags_folder")
+    assert told.strip() == str(project / "dags")
+
+
+def test_a_customer_whom_nobody_knows_is_told_with_what_may_be_wrong(applied: Applied) -> None:
+    ended = holdfast(applied.home, "customer", "nobody")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("MissingDataError: the online store knows no customer 'nobody': the id is misspelt")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_doctor_finds_well_what_answers(applied: Applied) -> None:
+    with mail_sink(applied.home / "mail", "127.0.0.1", 0) as port:
+        found = one_line(holdfast(applied.home, "doctor", variables={"HOLDFAST_SMTP_PORT": str(port)}).stdout)
+    assert "✓ feature store the online store serves" in found
+    assert f"✓ mail server 127.0.0.1:{port} answers" in found
+
+
+def test_the_doctor_of_an_empty_home_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
+    ended = holdfast(tmp_path, "doctor", variables={"HOLDFAST_SMTP_PORT": str(closed_port())})
+    found = one_line(ended.stdout)
+    assert ended.returncode == 1
+    for told in (
+        "✓ versions holdfast",
+        "✓ home /",
+        "✓ business rules Complete Journey",
+        "✗ lake no landing file has been accepted yet. Land files and run ingest first.",
+        "✗ feature store FeatureServiceNotFound",
+        "Remedy: run the features DAG",
+        "– model registry no champion yet: the train DAG promotes one",
+        "✗ operations database",
+        "`holdfast run` and `holdfast up` create the tables",
+        "– mail server no server is configured",  # a laptop without one is not broken
+        "`holdfast up` and `holdfast run --sample` open one",
+    ):
+        assert told in found
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_the_doctor_tells_a_home_that_cannot_be_written_and_a_mail_server_that_does_not_answer(tmp_path: Path) -> None:
+    occupied = tmp_path / "a file"
+    occupied.touch()
+    # 127.0.0.2 stands for a server elsewhere: the local mailbox never listens there.
+    elsewhere = {"HOLDFAST_SMTP_HOST": "127.0.0.2", "HOLDFAST_SMTP_PORT": str(closed_port())}
+    ended = holdfast(occupied, "doctor", variables=elsewhere)
+    found = one_line(ended.stdout)
+    assert ended.returncode == 1
+    assert "✗ home" in found
+    assert "set HOLDFAST_HOME to another" in found
+    assert "✗ mail server no SMTP session with 127.0.0.2" in found
+    assert "Check HOLDFAST_SMTP_HOST and _PORT" in found
+
+
+def closed_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port: int = held.getsockname()[1]
+        return port
