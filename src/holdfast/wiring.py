@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import FileSystemLoader
@@ -116,7 +118,8 @@ def _source(shop: Shop, name: str | None = None) -> SourceMapping:
 
 
 def ingest() -> Ingest:
-    here, shop = settings(), rules().shop
+    here, own = settings(), rules()
+    shop = own.shop
     return Ingest(
         landing=LandingDirectory(here.landing),
         source=_source(shop),
@@ -124,7 +127,20 @@ def ingest() -> Ingest:
         lake=lake(),
         vault=SqlVault(_engine()),
         quality=GreatExpectations(here.quality_dir, here.quality_output),
+        now=datetime.now(UTC),
+        rules=own.ingest,
+        calendar=shop.calendar,
     )
+
+
+def compact(least_files: int | None = None) -> list[dict[str, Any]]:
+    """Compact every table of the lake that has many small files; returns those that changed, with their file counts.
+
+    ``least_files`` is from how many files on a table is compacted; the lake's own default if left out.
+    """
+    store = lake()
+    done = [store.compact(table, *([] if least_files is None else [least_files])) for table in store.tables()]
+    return [asdict(one) for one in done if one.after < one.before]
 
 
 def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
@@ -271,6 +287,7 @@ def reporting() -> Reporting:
         write_bytes(path, page.encode())
         return str(path)
 
+    arrivals = ingest()
     return Reporting(
         lake=lake(),
         store=feature_store(),
@@ -278,7 +295,8 @@ def reporting() -> Reporting:
         operations=operations(),
         intervention=intervention(),
         rules=own,
-        complete_to=latest_cutoff(),
+        complete_to=arrivals.complete_to(),
+        findings=arrivals.findings(),
         publish=publish,
         note=own.shop.note,
     )
