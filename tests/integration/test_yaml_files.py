@@ -21,8 +21,11 @@ def load_rules(tmp_path: Path, text: str) -> Rules:
 
 def test_the_committed_files_are_valid() -> None:
     assert load(PROJECT / "config" / "retention.yaml", Rules).label.horizon_days == 28
-    for source in (PROJECT / "sources").glob("*.yaml"):
+    for source in (PROJECT / "sources").rglob("*.yaml"):
         assert load(source, Mapping).inputs
+    for rules in (PROJECT / "config").glob("*.yaml"):
+        shop = load(rules, Rules).shop
+        assert load(PROJECT / "sources" / f"{shop.source}.yaml", Mapping).currency in (None, shop.currency)
 
 
 @pytest.mark.parametrize(
