@@ -82,6 +82,7 @@ def ingested(source: mapping.Mapping, landed: list[Path], *, daily: bool) -> dic
             lake=DeltaLake(root / "lake"),
             vault=SqlVault(database.connect(f"sqlite:///{root / 'operations.db'}")),
             quality=quality,
+            now=datetime.now(UTC),
         )
 
         def by_day() -> None:
