@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import source_cli, terminal
+from holdfast import lake_cli, quarantine_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ app = typer.Typer(
 
 
 app.add_typer(source_cli.app, name="source")
+app.add_typer(quarantine_cli.app, name="quarantine")
+app.add_typer(lake_cli.app, name="lake")
 
 
 class Sample(StrEnum):
