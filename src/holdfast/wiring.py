@@ -46,7 +46,9 @@ from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
 from holdfast.rules import Rules, Shop
@@ -174,6 +176,32 @@ def pull(day: date, source: str | None) -> dict[str, queries.Pulled]:
         for name, one in _source(shop, source).inputs.items()
         if one.query is not None
     }
+
+
+def quarantine() -> pd.DataFrame:
+    """Everything ever quarantined, with what settled it (``pipelines.quarantine.standing``)."""
+    return standing(lake())
+
+
+def quarantined_row(file: str, number: int, personal: bool) -> dict[str, dict[str, str]]:
+    """What the mapping makes of one row of a landing file, masked unless ``personal``."""
+    shop = rules().shop
+    landing = LandingDirectory(settings().landing)
+    return row_values(landing, _source(shop), shop.zone, file=file, number=number, personal=personal)
+
+
+def retry(now: datetime) -> Retry:
+    here, shop = settings(), rules().shop
+    return Retry(
+        ingest(),
+        landing=LandingDirectory(here.landing),
+        source=_source(shop),
+        zone=shop.zone,
+        lake=lake(),
+        vault=SqlVault(_engine()),
+        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        now=now,
+    )
 
 
 def latest_cutoff() -> date:

@@ -188,7 +188,7 @@ class Retry:
     def _attempt(self, path: str, batch: str, rows: pd.DataFrame, texts: Mapping[str, pa.Table]) -> _Attempt:
         """Judge the text of the quarantined ``rows`` and store, settle and enter in the ledger what comes of it."""
         judged = judge([texts], self._lake)
-        expect(self._quality, judged.accepted, f"{path}, retried")
+        expect(self._quality, judged.accepted, f"{self._day(path)} retried")
         anything = any(len(some) for some in judged.accepted.values())
         stored = self._store(batch, judged) if anything else {}
         verdict = _verdict(batch, rows, texts=texts, judged=judged, stored=stored, now=self._now)
