@@ -137,7 +137,7 @@ class FeastStore:
         folder = self._offline / view
         if not folder.exists():
             raise MissingDataError(f"{view} has no offline features yet. {_RUN_FEATURES}")
-        return ds.dataset(folder, format="parquet")
+        return ds.dataset(folder, format=ds.ParquetFileFormat(pre_buffer=False))  # it would hold whole files
 
     def _rows(self, view: feast.FeatureView, batch: pa.RecordBatch, at: datetime) -> Rows:
         from feast.types import from_feast_to_pyarrow_type
