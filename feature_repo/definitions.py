@@ -10,7 +10,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.data_format import ParquetFormat
 from feast.types import Float64, String
 
-from holdfast.features.catalog import FAMILIES
+from holdfast.features.catalog import FAMILIES, MODEL_SERVICE
 from holdfast.settings import Settings
 
 OFFLINE = Settings().feast_offline
@@ -75,7 +75,7 @@ scores = FeatureView(
 )
 
 churn_model = FeatureService(
-    name="churn_model_v1", features=feature_views, description="the churn model's inputs, in training and in scoring"
+    name=MODEL_SERVICE, features=feature_views, description="the churn model's inputs, in training and in scoring"
 )
 customer_card = FeatureService(
     name="customer_card_v1",

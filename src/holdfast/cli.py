@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import lake_cli, quarantine_cli, source_cli, terminal
+from holdfast import audit_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 
 app.add_typer(source_cli.app, name="source")
+app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 
@@ -154,6 +155,9 @@ def _local_mailbox() -> ExitStack:
     return opened
 
 
+_command(horizon_cli.horizon)
+
+
 @_command
 def customer(customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")]) -> None:
     """Show a customer as other services see them: score, tier, reasons, features, campaigns."""
@@ -185,7 +189,8 @@ def up() -> None:
 
     from holdfast.adapters.airflow.embedded import home_lock, printing_to
 
-    for one in (signal.SIGTERM, signal.SIGHUP):  # a service manager stops us, or the terminal was closed
+    # Ctrl-C, also where a shell started us in the background; a service manager; a closed terminal.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, _interrupt)
     try:
         with ExitStack() as opened:

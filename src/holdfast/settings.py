@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     operations_url: str | None = Field(default=None, description="SQLAlchemy URL; default SQLite below home")
     mlflow_url: str | None = Field(default=None, description="MLflow tracking and registry URI; default SQLite")
     feast_registry_url: str | None = Field(default=None, description="SQLAlchemy URL of Feast's registry")
+    feast_online_url: str | None = Field(
+        default=None, description="online store: redis://host:port/database, or sqlite:////path; default SQLite"
+    )
+    historical_join_rows: Annotated[int, Field(ge=0)] = Field(
+        default=1_000_000, description="training sets of more rows are joined by us over the same files, not by Feast"
+    )
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
     smtp_sender: str = "Holdfast <care@shop.example>"
@@ -115,8 +121,8 @@ class Settings(BaseSettings):
         return self.feast_registry_url or f"sqlite:///{self.home / 'feast' / 'registry.db'}"
 
     @property
-    def feast_online(self) -> Path:
-        return self.home / "feast" / "online.db"
+    def feast_online(self) -> str:
+        return self.feast_online_url or f"sqlite:///{self.home.absolute() / 'feast' / 'online.db'}"
 
     @property
     def feast_offline(self) -> Path:

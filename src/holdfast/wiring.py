@@ -15,13 +15,14 @@ import pandas as pd
 from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
-from holdfast import guessing
+from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
@@ -33,8 +34,11 @@ from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
-from holdfast.errors import SettingsError
+from holdfast.errors import MissingDataError, SettingsError
+from holdfast.history import History
+from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.features import Features
@@ -76,7 +80,13 @@ def lake() -> DeltaLake:
 
 def feature_store() -> FeastStore:
     here = settings()
-    return FeastStore(here.feast_repo, here.feast_offline, datetime.now(UTC))
+    return FeastStore(
+        here.feast_repo,
+        here.feast_offline,
+        datetime.now(UTC),
+        online=online_writer(here.feast_online),
+        own_join_above=here.historical_join_rows,
+    )
 
 
 def registry() -> MlflowRegistry:
@@ -252,6 +262,45 @@ def intervention() -> Intervention:
         sender=here.smtp_sender,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+def audit() -> Audit:
+    return Audit(lake(), _scratch(), rules())
+
+
+def audit_leakage(training_set: Path, cutoff: date) -> Report:
+    """What a training set knows of the future, as of ``cutoff``."""
+    return audit().leakage(_scratch().read(str(training_set)), cutoff)
+
+
+def training_set(cutoff: date | None) -> Path:
+    """The training set that the train DAG made for this cutoff, by default the latest; its folder is the cutoff's."""
+    work = settings().work
+    made = sorted(work.glob(f"{cutoff.isoformat() if cutoff else '*'}/training.parquet"))
+    if not made:
+        which = f" of cutoff {cutoff}" if cutoff else ""
+        raise MissingDataError(f"{work} holds no training set{which}. Run the train DAG.")
+    return made[-1]
+
+
+def horizon_study(horizons: Sequence[int]) -> HorizonStudy:
+    """The regret of these horizons over the cutoffs of the training grid, on all orders in the lake."""
+    own, complete_to, tables = rules(), latest_cutoff(), lake()
+    return study(
+        History.of(tables.read("orders"), tables.read("order_lines")),
+        horizons,
+        windows.cutoffs(own.training.first_cutoff, complete_to, own.training.step_days),
+        own.population.active_days,
+        own.shop.zone,
+        complete_to,
+    )
+
+
+def draw_horizon(of: HorizonStudy) -> Path:
+    """Draw the study beside the reports and return the picture's path."""
+    path = settings().reports / "horizon.png"
+    write_bytes(path, horizon_plot.draw(of, rules().shop.name))
+    return path
 
 
 def customer_card(customer_id: str) -> CustomerCard:

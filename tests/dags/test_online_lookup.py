@@ -1,25 +1,16 @@
 """What another service reads about a customer, over HTTP and with Feast's SDK, is what the offline tables hold."""
 
-import contextlib
-import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from holdfast import wiring
-from holdfast.adapters.environment import for_child
 from holdfast.features.catalog import FEATURE_NAMES
 from tests.dags.conftest import CUTOFF, Loop
+from tests.fakes.feast_server import feast_server, look_up
 
 
 @pytest.fixture(scope="module")
@@ -35,43 +26,13 @@ def offline(loop: Loop) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def server(loop: Loop) -> Iterator[str]:
     """Feast's own feature server as a process of its own."""
-    with socket.socket() as free:
-        free.bind((loop.settings.loopback, 0))
-        port = free.getsockname()[1]
-    url = f"http://{loop.settings.loopback}:{port}"
-    feast = str(Path(sys.executable).parent / "feast")
-    command = [feast, "--chdir", str(loop.settings.feast_repo), "serve", "--host", loop.settings.loopback]
-    with (loop.settings.logs / "feast-test.log").open("wb") as log:
-        child = subprocess.Popen(
-            [*command, "--port", str(port), "--no-access-log"],
-            env=for_child(loop.settings, {}),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and child.poll() is None:
-            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{url}/health", timeout=2):
-                break
+    with feast_server(loop.settings, loop.settings.logs / "feast-test.log") as url:
         yield url
-    finally:
-        child.terminate()
-        child.wait(timeout=20)
-
-
-def post(url: str, body: dict) -> dict:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
 
 
 def test_over_http(server: str, offline: pd.DataFrame) -> None:
     ids = offline.index.tolist()
-    answer = post(
-        f"{server}/get-online-features", {"feature_service": "customer_card_v1", "entities": {"customer_id": ids}}
-    )
-    names = answer["metadata"]["feature_names"]
-    served = {name: column["values"] for name, column in zip(names, answer["results"], strict=True)}
+    served = look_up(server, "customer_card_v1", ids)
     assert served["customer_id"] == ids
     for name in FEATURE_NAMES:
         got = np.array([np.nan if value is None else value for value in served[name]], dtype=float)

@@ -39,7 +39,7 @@ class FakeRegistry:
         run = self.runs[run_id]
         with TemporaryDirectory() as work:
             sha256 = artifacts.save(run.model, Path(work) / "model")
-        return ModelVersion(str(len(self.versions) + 1), run_id, run.candidate, run.trained_to, sha256)
+        return ModelVersion(str(len(self.versions) + 1), run_id, run.candidate, run.trained_to, sha256, run.service)
 
     def aliased(self, alias: Alias) -> ModelVersion | None:
         held_by = self.aliases.get(alias)

@@ -1,40 +1,25 @@
 """Feast itself behind the port: DuckDB offline store, SQL registry, SQLite online store."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.environment import activate, variables
 from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.online.configured import writer
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
+from tests.fakes.offline_tables import expected, tables
+from tests.fakes.shop import ZONE
 
-ZONE = ZoneInfo("America/New_York")
 OCTOBER, NOVEMBER = date(2017, 10, 29), date(2017, 11, 26)  # either side of the end of daylight saving
-
-
-def tables(cutoff: date, customers: list[str], base: float) -> dict[str, pd.DataFrame]:
-    """Every view's rows at ``cutoff``; the value of customer i's feature j is base + 100 i + j, and j = 1 is null."""
-    rows = {}
-    for family in FAMILIES:
-        frame = pd.DataFrame({"customer_id": customers, "cutoff": cutoff.isoformat()})
-        frame["event_timestamp"] = pd.Timestamp(instant(cutoff, ZONE))
-        for feature in family.features:
-            j = FEATURE_NAMES.index(feature.name)
-            frame[feature.name] = [np.nan if j == 1 else base + 100 * i + j for i in range(len(customers))]
-        rows[family.view] = frame
-    return rows
-
-
-def expected(base: float, i: int) -> list[float]:
-    return [np.nan if j == 1 else base + 100 * i + j for j in range(len(FEATURE_NAMES))]
 
 
 @pytest.fixture
@@ -49,7 +34,8 @@ def settings(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def store(settings: Settings) -> FeastStore:
-    store = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, 6, tzinfo=UTC))
+    online = writer(settings.feast_online)
+    store = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, 6, tzinfo=UTC), online)
     store.apply()
     store.write(tables(OCTOBER, ["007", "NA"], base=1000))
     store.write(tables(NOVEMBER, ["007", "NA", "9"], base=5000))
@@ -129,7 +115,39 @@ def test_labels_are_in_no_view_and_no_service(store: FeastStore) -> None:
     assert "churned" not in served
 
 
+def test_our_own_join_answers_as_feast_does(store: FeastStore, settings: Settings) -> None:
+    customers = [f"c{i}" for i in range(40)]
+    for i, week in enumerate(range(0, 22, 3)):
+        store.write(tables(OCTOBER - timedelta(weeks=week), customers[i:], base=100_000 * i))
+    for family in FAMILIES:  # a correction of some rows, created later, in a file of its own
+        folder = settings.feast_offline / family.view
+        fixed = pd.read_parquet(folder / "2017-10-29.parquet").iloc[::3]
+        fixed[[feature.name for feature in family.features]] *= -1.0
+        write_parquet(
+            folder / "correction.parquet",
+            fixed.assign(created_timestamp=fixed["created_timestamp"] + pd.Timedelta(hours=1)),
+        )
+    draw = np.random.default_rng(3)
+    moments = pd.Timestamp(instant(OCTOBER, ZONE)) + pd.to_timedelta(draw.integers(-4000, 1000, 1500), unit="h")
+    asked = pd.DataFrame({"customer_id": draw.choice([*customers, "unknown", ""], 1500), "event_timestamp": moments})
+    on_the_edge = pd.Timestamp(instant(OCTOBER, ZONE)) + pd.to_timedelta([0, 35, 35, 36], unit="D")
+    edges = pd.DataFrame(
+        {"customer_id": "c9", "event_timestamp": on_the_edge + pd.to_timedelta([0, 0, 1, 0], unit="us")}
+    )
+    asked = pd.concat([asked, edges]).drop_duplicates(ignore_index=True)
+    asked["event_timestamp"] = asked["event_timestamp"].dt.as_unit("us")
+
+    online = writer(settings.feast_online)
+    ours = FeastStore(settings.feast_repo, settings.feast_offline, datetime.now(UTC), online, own_join_above=0)
+    joined = ours.historical(asked)
+    pd.testing.assert_frame_equal(joined, store.historical(asked))
+    answered = joined["days_since_order"].notna()
+    assert 100 < answered.sum() < len(asked) - 100
+    assert (joined["days_since_order"] < 0).any(), "a correction was read"
+
+
 def test_a_look_up_before_the_registry_knows_the_service_says_what_to_run(settings: Settings) -> None:
-    empty = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, tzinfo=UTC))
+    online = writer(settings.feast_online)
+    empty = FeastStore(settings.feast_repo, settings.feast_offline, datetime(2017, 11, 26, tzinfo=UTC), online)
     with pytest.raises(FeatureStoreError, match="features DAG first"):
         empty.online(["007"])

@@ -16,11 +16,12 @@ from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import Comparison, Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import ModelRegistry
 from tests.fakes.registry import FakeRegistry
 
 FEATURES = ["days_since_order", "gap_mean_days"]
+SERVICE = FeatureService("churn_model_v1", tuple(FEATURES))
 TEST_CUTOFF = date(2017, 10, 29)
 METRICS = Metrics(
     rows=200, base_rate=0.2, auc=0.81, average_precision=0.4, brier=0.1, log_loss=0.3, calibration_error=0.02,
@@ -40,6 +41,7 @@ def run() -> CandidateRun:
         cutoff=date(2017, 11, 26),
         trained_to=date(2017, 11, 26),
         model=model,
+        service=SERVICE,
         evaluation=Evaluation({TEST_CUTOFF: METRICS}),
         parameters={"seed": 7, "learning_rate": 0.02},
         lake_versions={"orders": 12, "order_lines": 13},
@@ -75,6 +77,12 @@ def registry(request: pytest.FixtureRequest) -> ModelRegistry:
         return FakeRegistry()
     real: MlflowRegistry = request.getfixturevalue("mlflow_registry")
     return real
+
+
+def test_a_version_names_the_feature_service_it_was_trained_on(registry: ModelRegistry, run: CandidateRun) -> None:
+    registered = registry.register(registry.log(run))
+    assert registered.service == SERVICE
+    assert registry.aliased("challenger") == registered
 
 
 def test_at_first_nobody_holds_an_alias(registry: ModelRegistry) -> None:
@@ -120,7 +128,7 @@ def test_a_loaded_model_predicts_as_the_one_that_was_logged(registry: ModelRegis
 
 def test_a_version_that_was_never_registered_cannot_be_loaded(registry: ModelRegistry) -> None:
     with pytest.raises(ModelError, match="version 9 are gone"):
-        registry.load(ModelVersion("9", "run", "lightgbm", date(2017, 11, 26), "0" * 64))
+        registry.load(ModelVersion("9", "run", "lightgbm", date(2017, 11, 26), "0" * 64, SERVICE))
 
 
 def test_a_model_file_changed_after_registration_is_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from holdfast.adapters.online.configured import feast_config
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
 
@@ -15,7 +16,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "HOLDFAST_PROJECT": str(settings.project),
         "HOLDFAST_HOME": str(settings.home),
         "FEAST_REGISTRY_URL": settings.feast_registry,
-        "FEAST_ONLINE_PATH": str(settings.feast_online),
+        "FEAST_ONLINE_STORE": feast_config(settings.feast_online),
         "FEAST_USAGE": "False",
         "AIRFLOW_HOME": str(settings.airflow_home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
@@ -43,7 +44,7 @@ def activate(settings: Settings) -> None:
     """
     os.environ.update(variables(settings))
     try:
-        for folder in (settings.home, settings.airflow_home, settings.feast_online.parent, settings.mlflow_artifacts):
+        for folder in (settings.home, settings.airflow_home, settings.feast_offline, settings.mlflow_artifacts):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(

@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import write_parquet
+from holdfast.adapters.online.configured import OnlineWriter
+from holdfast.adapters.online.layout import JOIN_KEY, Rows
+from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.spec import Family
 
 if TYPE_CHECKING:
     import feast
 
-MODEL_SERVICE = "churn_model_v1"
 CARD_SERVICE = "customer_card_v1"
 SCORES_VIEW = "churn_scores"
 SCORE_FIELDS = ("probability", "tier", "reasons", "model_version")
-KEYS = ("customer_id", "event_timestamp")
+_RUN_FEATURES = "Run the features DAG for this cutoff first."
+_BATCH_ROWS = 10_000
+"""Rows held in memory at once on their way online."""
 
 
 class FeastStore:
     """The Feast repository ``repo``, whose views read the Parquet files below ``offline``.
 
     The variables that ``feature_store.yaml`` names must be in the environment (``holdfast.adapters.environment``).
-    ``written_at`` stamps offline rows, so that of two rows for one event time the later written counts.
+    ``written_at`` stamps offline rows, so that of two rows for one event time the later written counts. ``online``
+    writes the same store that Feast's configuration names, in bulk. Questions of more than ``own_join_above`` entity
+    rows are answered by ``holdfast.asof`` over the same files.
     """
 
-    def __init__(self, repo: Path, offline: Path, written_at: datetime) -> None:
+    def __init__(
+        self, repo: Path, offline: Path, written_at: datetime, online: OnlineWriter, own_join_above: int = 1_000_000
+    ) -> None:
         self._repo = repo
         self._offline = offline
         self._written_at = written_at
+        self._online = online
+        self._own_join_above = own_join_above
 
     @cached_property
-    def _store(self) -> feast.FeatureStore:
+    def sdk(self) -> feast.FeatureStore:
+        """Feast's own SDK on this repository."""
         import feast
 
         return feast.FeatureStore(repo_path=str(self._repo))
@@ -48,7 +63,7 @@ class FeastStore:
         declared = runpy.run_path(str(self._repo / "definitions.py"))
         views = [*declared["feature_views"], declared["scores"]]
         services = [declared["churn_model"], declared["customer_card"]]
-        self._store.apply([declared["customer"], *views, *services])
+        self.sdk.apply([declared["customer"], *views, *services])
         return [view.name for view in views]
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -57,7 +72,7 @@ class FeastStore:
                 self._write_offline(view, str(cutoff), part.drop(columns="cutoff"))
 
     def _write_offline(self, view: str, cutoff: str, rows: pd.DataFrame) -> None:
-        stamped = rows.assign(created_timestamp=pd.Timestamp(self._written_at))
+        stamped = rows.assign(**{CREATED: pd.Timestamp(self._written_at)})
         write_parquet(self._offline / view / f"{cutoff}.parquet", stamped)
 
     def snapshot(self, cutoff: date) -> pd.DataFrame:
@@ -65,10 +80,8 @@ class FeastStore:
         for family in FAMILIES:
             path = self._offline / family.view / f"{cutoff.isoformat()}.parquet"
             if not path.exists():
-                raise MissingDataError(
-                    f"{path.parent.name} has no features as of {cutoff}. Run the features DAG for this cutoff first."
-                )
-            part = pd.read_parquet(path).drop(columns="created_timestamp")
+                raise MissingDataError(f"{path.parent.name} has no features as of {cutoff}. {_RUN_FEATURES}")
+            part = pd.read_parquet(path).drop(columns=CREATED)
             wide = part if wide is None else wide.merge(part, on=list(KEYS), how="outer", validate="1:1")
         if wide is None:
             raise FeatureStoreError("the feature catalogue is empty: declare a family in holdfast.features.catalog")
@@ -77,8 +90,10 @@ class FeastStore:
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         asked = entities[list(KEYS)].reset_index(drop=True)
-        joined = self._store.get_historical_features(
-            entity_df=asked, features=self._store.get_feature_service(MODEL_SERVICE)
+        if len(asked) > self._own_join_above:
+            return asof_join(asked, map(self._feature_table, FAMILIES))[[*KEYS, *FEATURE_NAMES]]
+        joined = self.sdk.get_historical_features(
+            entity_df=asked, features=self.sdk.get_feature_service(MODEL_SERVICE)
         ).to_df()
         rows = asked.merge(joined[[*KEYS, *FEATURE_NAMES]], on=list(KEYS), how="left", validate="1:1")
         if len(joined) != len(asked):
@@ -88,28 +103,74 @@ class FeastStore:
             )
         return rows
 
+    def _feature_table(self, family: Family) -> FeatureTable:
+        """All offline rows of the family, with the ttl that Feast would apply."""
+        rows = pq.read_table(self._offline / family.view, read_dictionary=[JOIN_KEY])
+        return FeatureTable(rows, self.sdk.get_feature_view(family.view).ttl or timedelta.max)
+
     def materialize(self, cutoff: datetime) -> None:
-        self._store.materialize(
-            start_date=cutoff - timedelta(seconds=1),
-            end_date=cutoff,
-            feature_views=[family.view for family in FAMILIES],
+        for family in FAMILIES:
+            self.materialize_view(family.view, cutoff)
+
+    def materialize_view(self, name: str, cutoff: datetime) -> None:
+        """Copy one view's rows as of ``cutoff`` online, and tell Feast, as if it had materialized them itself."""
+        view, project = self.sdk.get_feature_view(name), self.sdk.project
+        self._online.write(project, (self._rows(view, batch, cutoff) for batch in self._batches(name, cutoff)))
+        self.sdk.registry.apply_materialization(view, project, cutoff - timedelta(seconds=1), cutoff)
+
+    def _batches(self, view: str, cutoff: datetime) -> Iterator[pa.RecordBatch]:
+        """The view's offline rows at exactly this event time, which one file holds, created at one time."""
+        at = pa.scalar(cutoff, pa.timestamp("us", "UTC"))
+        found = False
+        batches = self._files(view).to_batches(
+            filter=ds.field(TIME) == at, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+        )
+        for batch in batches:
+            if batch.num_rows:
+                found = True
+                yield batch
+        if not found:
+            raise MissingDataError(f"{view} has no features as of {cutoff.isoformat()}. {_RUN_FEATURES}")
+
+    def _files(self, view: str) -> ds.Dataset:
+        """All offline rows of a view."""
+        folder = self._offline / view
+        if not folder.exists():
+            raise MissingDataError(f"{view} has no offline features yet. {_RUN_FEATURES}")
+        return ds.dataset(folder, format="parquet")
+
+    def _rows(self, view: feast.FeatureView, batch: pa.RecordBatch, at: datetime) -> Rows:
+        from feast.types import from_feast_to_pyarrow_type
+
+        return Rows(
+            view.name,
+            event_time=at,
+            created=batch[CREATED][0].as_py(),
+            customers=batch[JOIN_KEY].to_pylist(),
+            columns={
+                field.name: batch[field.name].cast(from_feast_to_pyarrow_type(field.dtype)) for field in view.features
+            },
         )
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
         from feast.errors import FeatureServiceNotFoundException
 
         try:
-            service = self._store.get_feature_service(CARD_SERVICE)
+            service = self.sdk.get_feature_service(CARD_SERVICE)
         except FeatureServiceNotFoundException as error:
             raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
-        answer = self._store.get_online_features(
-            features=service,
-            entity_rows=[{"customer_id": customer} for customer in customer_ids],
-        ).to_df()
+        with self._online.explained():
+            answer = self.sdk.get_online_features(
+                features=service,
+                entity_rows=[{"customer_id": customer} for customer in customer_ids],
+            ).to_df()
         return answer[["customer_id", *FEATURE_NAMES, *SCORE_FIELDS]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:
-        rows = scores[[*KEYS, *SCORE_FIELDS]]
-        for at, part in rows.groupby("event_timestamp"):
+        view = self.sdk.get_feature_view(SCORES_VIEW)
+        for at, part in scores[[*KEYS, *SCORE_FIELDS]].groupby(TIME):
             self._write_offline(SCORES_VIEW, f"{at:%Y-%m-%d}", part)
-        self._store.write_to_online_store(SCORES_VIEW, df=rows.assign(created_timestamp=pd.Timestamp(self._written_at)))
+            stamped = pa.Table.from_pandas(part.assign(**{CREATED: self._written_at}), preserve_index=False)
+            moment = part[TIME].iloc[0].to_pydatetime()
+            batches = (self._rows(view, batch, moment) for batch in stamped.to_batches(_BATCH_ROWS))
+            self._online.write(self.sdk.project, batches)

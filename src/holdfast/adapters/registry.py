@@ -13,7 +13,7 @@ from holdfast.errors import ModelError
 from holdfast.model import artifacts
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import Alias
 
 MODEL_NAME = "holdfast-churn"
@@ -43,6 +43,8 @@ class MlflowRegistry:
             "cutoff": run.cutoff.isoformat(),
             "trained_to": run.trained_to.isoformat(),
             "code_version": package_version("holdfast"),
+            "feature_service": run.service.name,
+            "features": ",".join(run.service.features),
             **{f"lake.{table}": str(version) for table, version in run.lake_versions.items()},
             # Otherwise MLflow records the path of the running script and looks for a git checkout around it.
             "mlflow.source.name": f"holdfast {package_version('holdfast')}",
@@ -114,7 +116,7 @@ class MlflowRegistry:
         run = client.get_run(run_id)
         if not client.search_registered_models(f"name='{MODEL_NAME}'"):
             client.create_registered_model(MODEL_NAME, description=_MODEL_DESCRIPTION)
-        kept = ("candidate", "cutoff", "trained_to", "code_version", "sha256")
+        kept = ("candidate", "cutoff", "trained_to", "code_version", "feature_service", "features", "sha256")
         return client.create_model_version(
             MODEL_NAME,
             source=f"models:/{run.outputs.model_outputs[0].model_id}",
@@ -176,6 +178,7 @@ def _version(registered: Any) -> ModelVersion:
         candidate=tags["candidate"],
         trained_to=date.fromisoformat(tags["trained_to"]),
         sha256=tags["sha256"],
+        service=FeatureService(tags.get("feature_service", ""), tuple(tags.get("features", "").split(","))),
         verdict=tags.get("verdict"),
     )
 

@@ -14,3 +14,6 @@ FAMILIES: tuple[Family, ...] = (RHYTHM, ACTIVITY, BASKET, SAVINGS, HABITS)
 FEATURES: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family.features}
 
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
+
+MODEL_SERVICE = "churn_model_v1"
+"""The Feast feature service that models read. Whoever removes or redefines a feature gives it its next number."""

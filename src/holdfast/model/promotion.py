@@ -14,12 +14,14 @@ class Incumbent:
     """The champion's stored model, scored on test cutoffs that it cannot have seen.
 
     ``trained_to`` is the end (exclusive) of the last label window it was fitted on. ``evaluation`` covers the test
-    cutoffs on or after that day, and is None when there are none.
+    cutoffs on or after that day, and is None when there are none. ``unserved`` says why it cannot score any more, if
+    so: then there is no evaluation, and nothing to defend.
     """
 
     version: str
     trained_to: date
     evaluation: Evaluation | None
+    unserved: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def decide(
 
     ``challenger`` and ``rules`` (baseline name → evaluation, at least one) cover the same test cutoffs, each predicted
     by a model fitted before it. The champion is met only on the later of them (``Incumbent``), so that neither side has
-    seen the answers. Ties go to the present state.
+    seen the answers. Ties go to the present state; a champion that cannot score any more gives way.
     """
     best = max(rules, key=lambda name: _value(rules[name], metric))
     against_rule = _compare(metric, challenger, best, rules[best])
@@ -78,6 +80,9 @@ def decide(
     if incumbent is None:
         return Verdict(True, f"Promoted as the first champion: the challenger {told}.", metric, (against_rule,))
     champion = f"champion version {incumbent.version}"
+    if incumbent.unserved is not None:
+        reason = f"Promoted: the challenger {told}, and the champion cannot score any more: {incumbent.unserved}."
+        return Verdict(True, reason, metric, (against_rule,))
     if incumbent.evaluation is None:
         reason = (
             f"The {champion} stays: its training labels end on {incumbent.trained_to} and the last test cutoff is "

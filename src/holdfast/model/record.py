@@ -13,18 +13,27 @@ from holdfast.model.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
+class FeatureService:
+    """What models are offered, in training and in scoring: a Feast feature service by name, and its features."""
+
+    name: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CandidateRun:
     """One candidate, backtested and then fitted on every matured cutoff.
 
     ``cutoff`` is the day the run pretends to be; ``trained_to`` the end (exclusive) of the last label window that the
-    final fit has read. ``lake_versions`` (table → version) say which data; ``example`` is one made-up row of features;
-    ``plots`` are PNG images by name.
+    final fit has read. ``service`` is what it was trained on; ``lake_versions`` (table → version) say which data;
+    ``example`` is one made-up row of features; ``plots`` are PNG images by name.
     """
 
     candidate: str
     cutoff: date
     trained_to: date
     model: FittedModel
+    service: FeatureService
     evaluation: Evaluation
     parameters: Mapping[str, str | float]
     lake_versions: Mapping[str, int]
@@ -45,4 +54,26 @@ class ModelVersion:
     candidate: str
     trained_to: date
     sha256: str
+    service: FeatureService
     verdict: str | None = None
+
+
+def unserved(version: ModelVersion, present: FeatureService) -> str | None:
+    """Why the model cannot score on what is served at present; None if it can.
+
+    It can as long as every feature of its service is still served under the same service name. Features that were
+    added since do no harm: the model does not read them.
+    """
+    trained, model = version.service, f"version {version.version} ({version.candidate})"
+    if trained.name != present.name:
+        return (
+            f"{model} was trained on the feature service {trained.name!r}, but {present.name!r} is served now: "
+            "features were removed or redefined"
+        )
+    gone = sorted(set(trained.features) - set(present.features))
+    if gone:
+        return (
+            f"{model} was trained on {len(trained.features)} features of {trained.name!r}, of which "
+            f"{', '.join(gone)} are no longer served"
+        )
+    return None

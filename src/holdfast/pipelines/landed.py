@@ -38,9 +38,15 @@ def read(landing: Landing, source: mapping.Mapping, zone: ZoneInfo, path: str, b
     """
     place = source.place(path)
     content = landing.read(path, place.input.format)
-    rows = content.rows.num_rows + len(content.broken)
-    _hold_to_promise(landing, path, rows)
-    mapped = mapping.apply(place.input, content.rows, path, source.currency)
+    _hold_to_promise(landing, path, content.rows.num_rows + len(content.broken))
+    return mapped(content, place, path, batch, zone=zone, currency=source.currency)
+
+
+def mapped(
+    content: FileContent, place: mapping.Place, path: str, batch: str, *, zone: ZoneInfo, currency: str | None
+) -> Landed:
+    """The file's content, mapped as its place says. Raises SourceError where its columns do not fit."""
+    done = mapping.apply(place.input, content.rows, path, currency)
     latest = instant(place.day + timedelta(days=1), zone)
     provenance = {
         BATCH: pa.scalar(batch),
@@ -49,12 +55,13 @@ def read(landing: Landing, source: mapping.Mapping, zone: ZoneInfo, path: str, b
         "latest": pa.scalar(latest, pa.timestamp("us", tz="UTC")),
     }
     texts = {}
-    for name, table in mapped.tables.items():
-        repeatable = pa.scalar(name in mapped.repeatable)
+    for name, table in done.tables.items():
+        repeatable = pa.scalar(name in done.repeatable)
         for column, value in (provenance | {REPEATABLE: repeatable}).items():
             table = table.append_column(column, pa.repeat(value, table.num_rows))  # noqa: PLW2901
         texts[name] = table
-    return Landed(texts, together([_broken(content, batch, path), _excluded(mapped, batch, path)]), rows)
+    rejected = together([_broken(content, batch, path), _excluded(done, batch, path)])
+    return Landed(texts, rejected, content.rows.num_rows + len(content.broken))
 
 
 def _hold_to_promise(landing: Landing, path: str, rows: int) -> None:
@@ -84,10 +91,10 @@ def _broken(content: FileContent, batch: str, path: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(REJECTED)).astype({"row": "Int64"})
 
 
-def _excluded(mapped: mapping.Mapped, batch: str, path: str) -> pd.DataFrame:
+def _excluded(done: mapping.Mapped, batch: str, path: str) -> pd.DataFrame:
     """The quarantine's rows for rows that the mapping keeps out of every table."""
     parts = []
-    for one in mapped.excluded:
+    for one in done.excluded:
         shown = [WITHHELD if value is None else value for value in one.values]
         rows = pd.DataFrame({"row": pd.array(one.rows, dtype="Int64"), "value": shown})
         whole = {BATCH: batch, "file": path, "table": None, "field": one.fields, "rule": one.rule}

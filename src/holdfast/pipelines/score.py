@@ -13,9 +13,10 @@ import pandas as pd
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
 from holdfast.model.candidates import FittedModel
 from holdfast.model.reasons import top_reasons
+from holdfast.model.record import FeatureService, unserved
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
@@ -46,11 +47,14 @@ class Scoring:
         """Score this shard's customers who are active at the cutoff, by the champion; returns the path of the rows.
 
         Raises MissingDataError when there is no champion or no features of this cutoff, and ModelError when the
-        champion's files are not those that were registered.
+        champion was trained on features that are no longer served, or its files are not those that were registered.
         """
         champion = self._registry.aliased("champion")
         if champion is None:
             raise MissingDataError("no model is champion yet. Run the train DAG first.")
+        why = unserved(champion, FeatureService(MODEL_SERVICE, FEATURE_NAMES))
+        if why is not None:
+            raise ModelError(f"{why}. Run the train DAG, so that a model of the present features takes its place.")
         everyone = dataset.active(self._store.snapshot(date.fromisoformat(cutoff)), self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model = self._registry.load(champion)

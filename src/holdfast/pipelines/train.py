@@ -12,14 +12,14 @@ import pandas as pd
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError, SettingsError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
 from holdfast.labels import labels
 from holdfast.model import plots
 from holdfast.model.backtest import backtest, fit_on, predict, rows_of
 from holdfast.model.candidates import Candidate, FittedModel, candidate
 from holdfast.model.evaluation import Evaluation, evaluate
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.windows import instant
@@ -27,6 +27,7 @@ from holdfast.windows import instant
 BACKTESTS = "backtests"
 """The lake table of every candidate's out-of-time predictions, one row per run's cutoff, candidate and customer."""
 
+_SERVICE = FeatureService(MODEL_SERVICE, FEATURE_NAMES)
 _TABLES = sorted({table for family in FAMILIES for table in family.tables})
 
 
@@ -94,6 +95,7 @@ class Training:
                 cutoff=day,
                 trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
                 model=model,
+                service=_SERVICE,
                 evaluation=evaluation,
                 parameters=self._parameters(chosen, prepared),
                 lake_versions=prepared["lake_versions"],
@@ -153,7 +155,10 @@ class Training:
         return decide(self._metric, evaluations[challenger.candidate], rules, incumbent)
 
     def _incumbent(self, champion: ModelVersion, prepared: Mapping[str, Any]) -> Incumbent:
-        """The champion's stored model, scored on the test cutoffs that it cannot have seen."""
+        """The champion's stored model, scored on the test cutoffs that it cannot have seen, if it still can score."""
+        why = unserved(champion, _SERVICE)
+        if why is not None:
+            return Incumbent(champion.version, champion.trained_to, None, why)
         tests = tuple(date.fromisoformat(one) for one in prepared["test_cutoffs"])
         later = trusted_cutoffs(tests, champion.trained_to)
         evaluation: Evaluation | None = None

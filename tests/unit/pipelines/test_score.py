@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.features.catalog import FEATURE_NAMES, MODEL_SERVICE
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun
+from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.pipelines.score import SCORES, Scoring, shard_of
 from holdfast.rules import Rules
 from tests.fakes.feature_store import FakeFeatureStore
@@ -25,6 +25,7 @@ from tests.fakes.scratch import FakeScratch
 from tests.fakes.small_shop import RULES, feature_store, shop
 
 CUTOFF = "2017-06-04"
+SERVICE = FeatureService(MODEL_SERVICE, FEATURE_NAMES)
 PROMOTE = Verdict(True, "Promoted.", "auc", ())
 
 
@@ -35,12 +36,13 @@ class Bench:
         self.lake, self.store, self.scratch, self.registry = FakeLake(), store, FakeScratch(), FakeRegistry()
         self.scoring = Scoring(self.lake, store, self.registry, self.scratch, rules)
 
-    def crown(self) -> None:
+    def crown(self, service: FeatureService = SERVICE) -> None:
         rows = self.store.snapshot(date.fromisoformat(CUTOFF))
         features = rows[list(FEATURE_NAMES)]
         churned = (rows["days_since_order"] > 2 * rows["gap_mean_days"]).to_numpy(float)
         model = candidate("logistic").fit(features, churned, 7)
-        run = CandidateRun("logistic", date(2017, 6, 4), date(2017, 6, 4), model, Evaluation({}), {}, {}, features, {})
+        day = date(2017, 6, 4)
+        run = CandidateRun("logistic", day, day, model, service, Evaluation({}), {}, {}, features, {})
         self.registry.settle(self.registry.register(self.registry.log(run)), PROMOTE)
 
     def run(self, cutoff: str = CUTOFF) -> dict[str, Any]:
@@ -144,6 +146,26 @@ def test_shards_scored_by_different_champions_are_not_mixed(bench: Bench) -> Non
 def test_without_a_champion_nobody_is_scored(store: FakeFeatureStore) -> None:
     with pytest.raises(MissingDataError, match="no model is champion yet"):
         Bench(store).scoring.score(CUTOFF, 0)
+
+
+def test_a_champion_whose_feature_is_no_longer_served_scores_nobody(store: FakeFeatureStore) -> None:
+    bench = Bench(store)
+    bench.crown(FeatureService(MODEL_SERVICE, (*FEATURE_NAMES, "favourite_colour")))
+    with pytest.raises(ModelError, match=r"version 1 \(logistic\).*'churn_model_v1', of which favourite_colour are no"):
+        bench.scoring.score(CUTOFF, 0)
+
+
+def test_a_champion_of_another_version_of_the_feature_service_scores_nobody(store: FakeFeatureStore) -> None:
+    bench = Bench(store)
+    bench.crown(FeatureService("churn_model_v0", FEATURE_NAMES))
+    with pytest.raises(ModelError, match=r"'churn_model_v0', but 'churn_model_v1' is served now.*Run the train DAG"):
+        bench.scoring.score(CUTOFF, 0)
+
+
+def test_a_feature_added_since_does_no_harm(store: FakeFeatureStore) -> None:
+    bench = Bench(store)
+    bench.crown(FeatureService(MODEL_SERVICE, FEATURE_NAMES[:-1]))
+    bench.scoring.score(CUTOFF, 0)
 
 
 def test_an_empty_shard_is_no_error(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Training as of a cutoff, from the lake to the champion."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from holdfast.errors import ImmatureLabelError, MissingDataError, ModelError, SettingsError
+from holdfast.model.record import FeatureService
 from holdfast.pipelines.train import BACKTESTS, Training
 from holdfast.rules import Rules
 from tests.fakes.feature_store import FakeFeatureStore
@@ -179,6 +181,16 @@ def test_a_cutoff_inside_the_champions_label_windows_does_not_count(bench: Bench
     bench.run("2017-06-11")
     later = bench.run("2017-07-02")
     assert later["comparisons"][1]["cutoffs"] == ["2017-06-18"]
+
+
+def test_a_champion_of_features_no_longer_served_gives_way(bench: Bench) -> None:
+    bench.run()
+    champion = bench.registry.versions["1"]
+    gone = FeatureService("churn_model_v0", champion.service.features)
+    bench.registry.versions["1"] = replace(champion, service=gone)
+    promoted = bench.run()
+    assert promoted["promoted"]
+    assert "the champion cannot score any more: version 1 (logistic) was trained on" in promoted["reason"]
 
 
 def test_promoting_again_after_success_changes_nothing(bench: Bench) -> None:

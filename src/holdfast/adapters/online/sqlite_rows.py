@@ -1,0 +1,94 @@
+"""Bulk writes into Feast's SQLite online store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import compress, repeat
+from pathlib import Path
+
+from holdfast.adapters.online.layout import Rows, entity_keys, texts, values
+from holdfast.errors import FeatureStoreError
+
+LOCK_SECONDS = 60
+_KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables a statement
+
+
+class SqliteRows:
+    """The OnlineWriter on the SQLite file at ``path``, whose tables ``feast apply`` (``FeastStore.apply``) has made.
+
+    A batch is one transaction, so that a crash leaves whole batches. Of two rows for one customer the one with the
+    later event time stays; at the same event time, the one created later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, project: str, batches: Iterable[Rows]) -> int:
+        opened = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
+        with self.explained(), closing(opened) as connection:
+            return sum(_write(connection, project, rows) for rows in batches)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise FeatureStoreError(
+                f"the online store {self._path} cannot serve: {error}. Where a table is missing, run the features DAG "
+                "(or `feast apply`) first."
+            ) from error
+
+
+def _write(connection: sqlite3.Connection, project: str, rows: Rows) -> int:
+    table = f'"{project}_{rows.view}"'
+    at, created = _stored(rows.event_time), _stored(rows.created)
+    keys = entity_keys(rows.customers)
+    with _transaction(connection):
+        newer = _newer(connection, table, keys, (at, created))
+        wanted = [key not in newer for key in keys]
+        for name, column in rows.columns.items():
+            cells = zip(keys, repeat(name), values(column), texts(column), repeat(at), repeat(created))
+            connection.executemany(
+                f"INSERT INTO {table} (entity_key, feature_name, value, value_text, event_ts, created_ts) "  # noqa: S608
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) DO UPDATE SET "
+                "value = excluded.value, value_text = excluded.value_text, "
+                "event_ts = excluded.event_ts, created_ts = excluded.created_ts",
+                compress(cells, wanted),
+            )
+    return sum(wanted)
+
+
+def _newer(
+    connection: sqlite3.Connection, table: str, keys: Sequence[bytes], than: tuple[int, int]
+) -> frozenset[bytes]:
+    """The keys that hold a newer row already."""
+    found: set[bytes] = set()
+    at, created = than
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        some = keys[start : start + _KEYS_PER_QUERY]
+        query = (
+            f"SELECT DISTINCT entity_key FROM {table} WHERE entity_key IN ({','.join('?' * len(some))}) "  # noqa: S608
+            "AND (event_ts > ? OR (event_ts = ? AND created_ts > ?))"
+        )
+        found.update(key for (key,) in connection.execute(query, (*some, at, at, created)))
+    return frozenset(found)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that holds the write lock from its start, so that what it reads nobody changes meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _stored(moment: datetime) -> int:
+    """A time as Feast keeps it in SQLite: the UTC clock reading, taken for local time, in whole epoch seconds."""
+    return int(moment.astimezone(UTC).replace(tzinfo=None).timestamp())
