@@ -191,6 +191,23 @@ def test_a_mended_file_replaces_what_quarantine_holds_of_the_old_one(shop: Shop)
     assert len(shop.column("order_lines", "order_id")) == 5
 
 
+def test_rows_left_out_on_purpose_are_tried_only_if_their_rule_is_named(tmp_path: Path) -> None:
+    shop = first_day(tmp_path)
+    mended = shop.source
+    exclusion = {"rule": "staff", "when": {"of": "customer", "equals": "c2"}, "reason": "Staff are no customers."}
+    shop.source = with_input(mended, "sales", exclude=[exclusion])
+    shop.land_sales("2017-03-02", *LINES)
+    shop.run()
+    assert left(shop) == []
+    shop.source = with_input(mended, "sales", exclude=[])
+    assert shop.retry() == []
+    [done] = shop.retry(rule="staff")
+    assert (done.tried, done.accepted) == (1, 1)
+    assert shop.column("orders", "order_id") == ["o1", "o2", "o3"]
+    # The row's order went in, its line did not.
+    assert left(shop) == [(4, "order_lines", "below minimum")]
+
+
 def test_a_file_that_has_left_the_landing_directory_says_so(shop: Shop) -> None:
     (shop.directory / FILE).unlink()
     [done] = shop.retry()
