@@ -136,10 +136,10 @@ def run(
 
 def _require_data(settings: Settings) -> None:
     """Say how to begin, where nothing has landed yet."""
-    if not settings.lake.exists() and not any(settings.landing.glob("*/*")):
+    if not settings.lake.exists() and not any(path.is_file() for path in settings.landing.rglob("*")):
         raise MissingDataError(
-            f"no landing file in {settings.landing}. Put the shop's files there, a folder a day (YYYY-MM-DD), or see "
-            "the loop on real data first: holdfast run --sample complete-journey --cutoff 2017-11-26"
+            f"no landing file in {settings.landing}. Put the shop's files there, where its mapping looks for them, or "
+            "see the loop on real data first: holdfast run --sample complete-journey --cutoff 2017-11-26"
         )
 
 

@@ -18,6 +18,7 @@ from holdfast.features.log import Log
 from holdfast.history import History
 from holdfast.labels import LABEL, labels
 from holdfast.leakage import Finding
+from holdfast.pipelines import canonical
 from holdfast.ports import Lake, Scratch
 from holdfast.rules import Rules
 from holdfast.windows import instant
@@ -62,7 +63,7 @@ class Audit:
         _require_columns(rows)
         zone, horizon = self._rules.shop.zone, self._rules.label.horizon_days
         days = sorted(date.fromisoformat(one) for one in rows["cutoff"].unique())
-        tables = {name: self._lake.read(name) for name in _TABLES if self._lake.exists(name)}
+        tables = {name: canonical.read(self._lake, name) for name in _TABLES}
         then = leakage.known_before(tables, instant(cutoff, zone))
         truth = labels(then["orders"], then["order_lines"], days, horizon, zone, complete_to=cutoff)
         history = History.of(then["orders"], then["order_lines"])

@@ -9,6 +9,7 @@ from holdfast.errors import MissingDataError
 from holdfast.features.catalog import FEATURE_NAMES
 from holdfast.features.compute import compute
 from holdfast.features.log import Log
+from holdfast.pipelines import canonical
 from holdfast.ports import FeatureStore, Lake
 from holdfast.rules import Rules
 from holdfast.windows import cutoffs, instant
@@ -39,8 +40,8 @@ class Features:
         log = Log.build(
             self._lake.read("orders"),
             self._lake.read("order_lines"),
-            self._lake.read("products"),
-            self._lake.read("redemptions"),
+            canonical.read(self._lake, "products"),
+            canonical.read(self._lake, "redemptions"),
         )
         tables = compute(log, days, self._rules.shop.zone)
         self._store.write(tables)

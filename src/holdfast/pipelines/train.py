@@ -56,7 +56,7 @@ class Training:
         day, zone = date.fromisoformat(cutoff), self._rules.shop.zone
         splits = self._splits(day)
         cutoffs = self._matured(day)
-        versions = {table: self._lake.version(table) for table in _TABLES}
+        versions = {table: self._lake.version(table) for table in _TABLES if self._lake.exists(table)}
         orders = self._lake.read("orders")
         orders = orders[orders["ordered_at"] < instant(day, zone)]
         outcome = labels(
