@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from holdfast.adapters.atomic import ROWS_PER_GROUP
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import feast_config, writer
 
@@ -43,7 +44,7 @@ def write(folder: Path, customers: int, cutoffs: int, step: timedelta) -> list[d
                 | columns
                 | {"created_timestamp": _always(WRITTEN, customers)}
             )
-            pq.write_table(table, folder / view / f"{at:%Y-%m-%d}.parquet")
+            pq.write_table(table, folder / view / f"{at:%Y-%m-%d}.parquet", row_group_size=ROWS_PER_GROUP)
     return times
 
 

@@ -64,7 +64,12 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
     work()
     seconds = time.perf_counter() - wall
     used = time.process_time() - cpu
-    return {"seconds": round(seconds, 2), "cpu_seconds": round(used, 2), "rows_per_second": round(LINES / seconds)}
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(used, 2),
+        "rows_per_second": round(LINES / seconds),
+        "rows_per_cpu_second": round(LINES / round(used, 2)),
+    }
 
 
 def ingested(source: mapping.Mapping, landed: list[Path], *, daily: bool) -> dict[str, float]:
@@ -82,6 +87,7 @@ def ingested(source: mapping.Mapping, landed: list[Path], *, daily: bool) -> dic
             lake=DeltaLake(root / "lake"),
             vault=SqlVault(database.connect(f"sqlite:///{root / 'operations.db'}")),
             quality=quality,
+            now=datetime.now(UTC),
         )
 
         def by_day() -> None:

@@ -1,8 +1,9 @@
 """### Train: candidates, backtest, challenger, champion
 
-Joins features and labels as of many past cutoffs whose labels have matured, fits each candidate in a task of its own,
-tests it on later cutoffs, and logs it to MLflow. The best becomes `@challenger`; it is promoted to `@champion` only if
-it beats the simple rules and the present champion on the same later cutoffs.
+Joins features and labels as of many past cutoffs whose labels have matured, and audits the set for knowledge of the
+future. Fits each candidate in a task of its own, tests it on later cutoffs, and logs it to MLflow. The best becomes
+`@challenger`; it is promoted to `@champion` only if it beats the simple rules and the present champion on the same
+later cutoffs.
 
 **A re-run is safe.** A run registers a version of its own; the champion moves only when the gate says so.
 """
@@ -35,6 +36,13 @@ def train() -> None:
         return wiring.training().prepare(cutoff_of(context) or wiring.latest_cutoff().isoformat())
 
     @task
+    def audit(prepared: dict) -> dict:
+        """The training set again, once it has proved to know nothing of the future (`holdfast audit leakage`)."""
+        from holdfast import wiring
+
+        return wiring.audit().require_clean(prepared)
+
+    @task
     def fit(candidate: str, prepared: dict) -> dict:
         """Backtest one candidate, fit it on all matured cutoffs, log it to MLflow."""
         from holdfast import wiring
@@ -55,7 +63,7 @@ def train() -> None:
 
         return wiring.training().promote(registered, prepared)
 
-    prepared = prepare()
+    prepared = audit(prepare())
     fitted = fit.partial(prepared=prepared).expand(candidate=candidates())
     promote(register(fitted), prepared)
 

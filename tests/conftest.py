@@ -1,11 +1,15 @@
 """Every test session has a home of its own; Airflow, Feast and MLflow are pointed at it before they are imported."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# A runner started in the background by a shell ignores Ctrl-C, and so would every child that a test sends it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline for one example: a busy machine would fail it, and speed is measured in benchmarks/.
 hypothesis.settings.register_profile("holdfast", deadline=None)

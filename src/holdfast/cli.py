@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import horizon_cli, source_cli, terminal
+from holdfast import audit_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ app = typer.Typer(
 
 
 app.add_typer(source_cli.app, name="source")
+app.add_typer(audit_cli.app, name="audit")
+app.add_typer(quarantine_cli.app, name="quarantine")
+app.add_typer(lake_cli.app, name="lake")
 
 
 class Sample(StrEnum):
@@ -133,10 +136,10 @@ def run(
 
 def _require_data(settings: Settings) -> None:
     """Say how to begin, where nothing has landed yet."""
-    if not settings.lake.exists() and not any(settings.landing.glob("*/*")):
+    if not settings.lake.exists() and not any(path.is_file() for path in settings.landing.rglob("*")):
         raise MissingDataError(
-            f"no landing file in {settings.landing}. Put the shop's files there, a folder a day (YYYY-MM-DD), or see "
-            "the loop on real data first: holdfast run --sample complete-journey --cutoff 2017-11-26"
+            f"no landing file in {settings.landing}. Put the shop's files there, where its mapping looks for them, or "
+            "see the loop on real data first: holdfast run --sample complete-journey --cutoff 2017-11-26"
         )
 
 
@@ -186,7 +189,8 @@ def up() -> None:
 
     from holdfast.adapters.airflow.embedded import home_lock, printing_to
 
-    for one in (signal.SIGTERM, signal.SIGHUP):  # a service manager stops us, or the terminal was closed
+    # Ctrl-C, also where a shell started us in the background; a service manager; a closed terminal.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, _interrupt)
     try:
         with ExitStack() as opened:

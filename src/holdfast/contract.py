@@ -7,7 +7,7 @@ one by one, then references, then its key.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -93,10 +93,14 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Checked:
-    """``accepted``: the table's columns, typed, and ``batch``. ``rejected``: one line a row, columns ``REJECTED``."""
+    """``accepted``: the table's columns, typed, and ``batch``. ``rejected``: one line a row, columns ``REJECTED``.
+
+    ``numbers`` holds, for each accepted row, its number in its file.
+    """
 
     accepted: pd.DataFrame
     rejected: pd.DataFrame
+    numbers: NDArray[np.int64]
 
 
 def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.DataFrame) -> Checked:
@@ -118,12 +122,22 @@ def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.
             judged.reject(unknown.to_numpy(), column, RowRule.UNKNOWN_REFERENCE)
     frame = pd.DataFrame({**typed, BATCH: rows[BATCH].to_pandas()})
     _reject_repeated_keys(judged, frame, held)
-    return Checked(accepted=frame[judged.sound].reset_index(drop=True), rejected=judged.rejections())
+    return Checked(
+        accepted=frame[judged.sound].reset_index(drop=True),
+        rejected=judged.rejections(),
+        numbers=rows["row"].to_numpy()[judged.sound],
+    )
 
 
 def no_rejections() -> pd.DataFrame:
     """An empty frame of rejections."""
     return pd.DataFrame(columns=list(REJECTED)).astype({"row": "Int64"})
+
+
+def together(rejections: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Rejections one below the other."""
+    parts = [part for part in rejections if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else no_rejections()
 
 
 def remedy(rule: RowRule, table: Table | None = None, column: Column | None = None) -> str:

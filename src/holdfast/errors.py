@@ -19,6 +19,10 @@ class BatchRefusedError(HoldfastError):
     """Landing batches were refused as a whole; the accepted ones of the same run are safely stored."""
 
 
+class ArrivalError(HoldfastError):
+    """Landing files are missing or out of the ordinary, and the rules say to stop; what did arrive is stored."""
+
+
 class QualityError(HoldfastError):
     """Rows that passed the contract break a Great Expectations expectation; nothing of their shard was stored."""
 

@@ -21,7 +21,7 @@ def draw(study: HorizonStudy, shop: str) -> bytes:
     regret.axhline(REGRET_LIMIT, color=_GREY, linestyle="--", linewidth=1, label=f"limit {REGRET_LIMIT:.2f}")
     if study.recommended is not None:
         regret.axvline(study.recommended, color=_GREY, linewidth=1, label=f"recommended: {study.recommended} days")
-    regret.set(title=f"{shop}: churned, yet back within two more horizons", xlabel="horizon, days", ylabel="share")
+    regret.set(title=f"{shop}: labelled churned, yet back", xlabel="horizon, days", ylabel="share")
     pauses.step([0, *study.pauses.days], [1, *study.pauses.share], where="post", color=_BLUE)
     pauses.set(title="Pauses between purchases (Kaplan–Meier)", xlabel="days", ylabel="share that lasts longer")
     pauses.set_xlim(0, 3 * max(days))

@@ -69,7 +69,8 @@ def _ingest(end: DagEnd) -> str:
     done: Mapping[str, Any] | None = end.value("finish")
     if done is None:
         return "no new landing files"
-    return f"{done['files']:,} files: {done['accepted']:,} rows accepted, {done['rejected']:,} in quarantine"
+    told = f"{done['files']:,} files: {done['accepted']:,} rows accepted, {done['rejected']:,} in quarantine"
+    return "\n  ".join([told, *(f"{finding['kind']}: {finding['text']}" for finding in done["findings"])])
 
 
 def _features(end: DagEnd) -> str:

@@ -49,15 +49,33 @@ class FileContent:
     broken: tuple[BrokenRow, ...] = ()
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What a manifest says of a landing file: its rows and its content's SHA-256, as far as it says so."""
+
+    file: str
+    manifest: str
+    rows: int | None = None
+    sha256: str | None = None
+
+
 class Landing(Protocol):
     """Where the shop's files arrive."""
 
     def paths(self) -> Sequence[str]:
-        """All files that have landed, by their path below the landing directory, sorted."""
+        """All files that have landed, manifests apart, by their path below the landing directory, sorted."""
+        ...
+
+    def promise(self, path: str) -> Promise | None:
+        """What a manifest says of the file, if any does. Raises SourceError when the manifest cannot be read."""
+        ...
+
+    def awaited(self) -> Sequence[Promise]:
+        """The files that a readable manifest lists and that have not landed, sorted."""
         ...
 
     def batch(self, path: str) -> str:
-        """The identity of the file's content: the same bytes give the same batch, whatever the file is called."""
+        """The identity of the file's content: the SHA-256 of its bytes, whatever the file is called."""
         ...
 
     def read(self, path: str, form: Format) -> FileContent:
@@ -87,7 +105,8 @@ class Lake(Protocol):
         """Add the rows of these batches in one commit and return how many were added.
 
         ``rows`` has a column ``batch`` naming, for each row, one of ``batches``. A batch that this table already holds
-        is left out, so that a repeated call changes nothing.
+        is left out, so that a repeated call changes nothing. A batch without rows is noted too: whatever a slower
+        writer still appends under its name is left out.
         """
         ...
 
@@ -96,12 +115,16 @@ class Lake(Protocol):
         ...
 
     def read(
-        self, table: str, columns: Sequence[str] | None = None, where: Mapping[str, Sequence[str]] | None = None
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
+        version: int | None = None,
     ) -> pd.DataFrame:
-        """The rows (those whose column values are among ``where``'s), in no particular order.
+        """The rows (those whose column values are among ``where``'s), in no particular order, as of ``version``.
 
         A column that the table does not have yet, since it came into the contract later, is null. Raises
-        MissingDataError when the table has never been written.
+        MissingDataError when the table has never been written or has no such version.
         """
         ...
 

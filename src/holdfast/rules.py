@@ -29,6 +29,39 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Closure(Rule):
+    """Days on which the shop is closed, ``first`` and ``last`` included."""
+
+    first: date
+    last: date
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Closure:
+        if self.last < self.first:
+            raise ValueError(f"last ({self.last}) must not lie before first ({self.first})")
+        return self
+
+
+class Calendar(Rule):
+    """The days on which the shop trades, and so lands files.
+
+    ``closed_weekdays`` are never trading days; left out, they are learned from what has landed. ``closed`` lists single
+    days and spans, such as public holidays, that no weekday could tell.
+    """
+
+    closed_weekdays: frozenset[Weekday] | None = None
+    closed: tuple[date | Closure, ...] = ()
+
+    def is_closed(self, day: date) -> bool:
+        """Whether the calendar itself declares ``day`` closed."""
+        if day.strftime("%A").lower() in (self.closed_weekdays or ()):
+            return True
+        return any(one.first <= day <= one.last if isinstance(one, Closure) else one == day for one in self.closed)
+
+
 class Shop(Rule):
     """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency.
 
@@ -40,10 +73,26 @@ class Shop(Rule):
     timezone: TimeZoneName
     currency: CurrencyCode
     note: str | None = None
+    calendar: Calendar = Calendar()
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+
+class Ingestion(Rule):
+    """When ingestion stops the line.
+
+    A landing file is refused as a whole when more than ``reject_share`` of its rows, and at least ``reject_rows`` of
+    them, are rejected. Rows that the mapping leaves out on purpose count neither way, and so do repeated ones. What
+    dirt a shop expects its mapping names; when more than half of the rest is wrong, it is the export or the mapping
+    that is wrong, not the rows. ``findings`` says whether a missing day or an unusual volume is only told (warn) or
+    fails the run (stop).
+    """
+
+    reject_share: Share = 0.5
+    reject_rows: Annotated[int, Field(ge=1)] = 20
+    findings: Literal["warn", "stop"] = "warn"
 
 
 class Label(Rule):
@@ -121,6 +170,7 @@ class Rules(Rule):
     """All business rules of one shop."""
 
     shop: Shop
+    ingest: Ingestion = Ingestion()
     label: Label
     population: Population
     training: Training

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -46,6 +48,27 @@ def tell_error(error: HoldfastError) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
     )
+
+
+def commands_of(app: typer.Typer) -> Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]:
+    """A decorator for commands of ``app`` that end with one clear message, not a traceback, on a HoldfastError."""
+
+    def named(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        def command(function: Callable[..., None]) -> Callable[..., None]:
+            @app.command(name=name)
+            @functools.wraps(function)
+            def told(*args: Any, **kwargs: Any) -> None:
+                try:
+                    function(*args, **kwargs)
+                except HoldfastError as error:
+                    tell_error(error)
+                    raise typer.Exit(1) from error
+
+            return told
+
+        return command
+
+    return named
 
 
 class Telling:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import FileSystemLoader
@@ -34,10 +36,11 @@ from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
-from holdfast.errors import SettingsError
+from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.features import Features
@@ -45,7 +48,9 @@ from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
 from holdfast.ports import FeatureEngine
@@ -118,7 +123,8 @@ def _source(shop: Shop, name: str | None = None) -> SourceMapping:
 
 
 def ingest() -> Ingest:
-    here, shop = settings(), rules().shop
+    here, own = settings(), rules()
+    shop = own.shop
     return Ingest(
         landing=LandingDirectory(here.landing),
         source=_source(shop),
@@ -126,7 +132,20 @@ def ingest() -> Ingest:
         lake=lake(),
         vault=SqlVault(_engine()),
         quality=GreatExpectations(here.quality_dir, here.quality_output),
+        now=datetime.now(UTC),
+        rules=own.ingest,
+        calendar=shop.calendar,
     )
+
+
+def compact(least_files: int | None = None) -> list[dict[str, Any]]:
+    """Compact every table of the lake that has many small files; returns those that changed, with their file counts.
+
+    ``least_files`` is from how many files on a table is compacted; the lake's own default if left out.
+    """
+    store = lake()
+    done = [store.compact(table, *([] if least_files is None else [least_files])) for table in store.tables()]
+    return [asdict(one) for one in done if one.after < one.before]
 
 
 def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
@@ -160,6 +179,32 @@ def pull(day: date, source: str | None) -> dict[str, queries.Pulled]:
         for name, one in _source(shop, source).inputs.items()
         if one.query is not None
     }
+
+
+def quarantine() -> pd.DataFrame:
+    """Everything ever quarantined, with what settled it (``pipelines.quarantine.standing``)."""
+    return standing(lake())
+
+
+def quarantined_row(file: str, number: int, personal: bool) -> dict[str, dict[str, str]]:
+    """What the mapping makes of one row of a landing file, masked unless ``personal``."""
+    shop = rules().shop
+    landing = LandingDirectory(settings().landing)
+    return row_values(landing, _source(shop), shop.zone, file=file, number=number, personal=personal)
+
+
+def retry(now: datetime) -> Retry:
+    here, shop = settings(), rules().shop
+    return Retry(
+        ingest(),
+        landing=LandingDirectory(here.landing),
+        source=_source(shop),
+        zone=shop.zone,
+        lake=lake(),
+        vault=SqlVault(_engine()),
+        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        now=now,
+    )
 
 
 def latest_cutoff() -> date:
@@ -229,6 +274,25 @@ def intervention() -> Intervention:
     )
 
 
+def audit() -> Audit:
+    return Audit(lake(), _scratch(), rules())
+
+
+def audit_leakage(training_set: Path, cutoff: date) -> Report:
+    """What a training set knows of the future, as of ``cutoff``."""
+    return audit().leakage(_scratch().read(str(training_set)), cutoff)
+
+
+def training_set(cutoff: date | None) -> Path:
+    """The training set that the train DAG made for this cutoff, by default the latest; its folder is the cutoff's."""
+    work = settings().work
+    made = sorted(work.glob(f"{cutoff.isoformat() if cutoff else '*'}/training.parquet"))
+    if not made:
+        which = f" of cutoff {cutoff}" if cutoff else ""
+        raise MissingDataError(f"{work} holds no training set{which}. Run the train DAG.")
+    return made[-1]
+
+
 def horizon_study(horizons: Sequence[int]) -> HorizonStudy:
     """The regret of these horizons over the cutoffs of the training grid, on all orders in the lake."""
     own, complete_to, tables = rules(), latest_cutoff(), lake()
@@ -261,6 +325,7 @@ def reporting() -> Reporting:
         write_bytes(path, page.encode())
         return str(path)
 
+    arrivals = ingest()
     return Reporting(
         lake=lake(),
         store=feature_store(),
@@ -268,7 +333,8 @@ def reporting() -> Reporting:
         operations=operations(),
         intervention=intervention(),
         rules=own,
-        complete_to=latest_cutoff(),
+        complete_to=arrivals.complete_to(),
+        findings=arrivals.findings(),
         publish=publish,
         note=own.shop.note,
     )

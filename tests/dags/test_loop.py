@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from holdfast import wiring
+from holdfast.cli import app
 from holdfast.features.catalog import fed_by, present
 from holdfast.model.candidates import CANDIDATES
 from tests.dags.conftest import CUTOFF, Loop, run
@@ -60,7 +62,8 @@ def test_ingesting_again_changes_nothing_and_starts_nothing_downstream(loop: Loo
     before = {table: wiring.lake().version(table) for table in DATA}
     again = run(loop, "ingest")
     assert {table: wiring.lake().version(table) for table in DATA} == before
-    assert [(end.task, end.state) for end in again.tasks] == [("drain", "success")]  # finish, the outlet, was skipped
+    # finish, the outlet, was skipped
+    assert {(end.task, end.state) for end in again.tasks} == {(task, "success") for task in ("drain", "watch", "news")}
 
 
 def test_features_of_the_cutoff_are_finite_and_cover_everyone_who_ever_ordered_before_it(loop: Loop) -> None:
@@ -215,3 +218,25 @@ def test_no_dag_is_left_waiting_to_run_again_when_a_scheduler_starts_on_this_hom
     with create_session() as session:
         waiting = {row.target_dag_id for row in session.query(AssetDagRunQueue)}
     assert waiting == set()
+
+
+def test_the_training_set_knows_nothing_of_the_future(loop: Loop) -> None:
+    audited = loop.stages["train"].end.value("audit")
+    assert audited == loop.stages["train"].end.value("prepare")
+    report = wiring.audit_leakage(wiring.training_set(None), date.fromisoformat(CUTOFF))
+    assert report.findings == ()
+    assert report.rows == audited["rows"]
+
+
+def test_the_command_line_tells_leaks_and_ends_with_code_1(loop: Loop, tmp_path: Path) -> None:
+    rows = pd.read_parquet(wiring.training_set(None))
+    file = tmp_path / "leaked.parquet"
+    rows.assign(churned=(rows["days_since_order"] > 14).astype("int8")).to_parquet(file)
+    found = CliRunner().invoke(app, ["audit", "leakage", "--file", str(file), "--cutoff", CUTOFF])
+    assert found.exit_code == 1
+    assert CliRunner().invoke(app, ["audit", "leakage"]).exit_code == 0
+
+
+def test_the_command_line_draws_the_horizon(loop: Loop) -> None:
+    assert CliRunner().invoke(app, ["horizon", "--days", "14,28"]).exit_code == 0
+    assert (loop.settings.reports / "horizon.png").read_bytes().startswith(b"\x89PNG")

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from holdfast.features.catalog import fed_by
 from holdfast.features.compute import assemble, kernel
-from holdfast.features.log import COLUMNS, Log
+from holdfast.features.log import COLUMNS, Log, arrow
 from holdfast.ports import FeatureInputs, FeaturesAsOf, Lake
 
 
@@ -39,10 +37,6 @@ class FakeFeatureEngine:
     def compute(self, cutoffs: Sequence[date]) -> Iterator[FeaturesAsOf]:
         self.asked.append(sorted(cutoffs))
         inputs = self.inputs()
-        tables = {name: self._lake.read(name) for name in inputs.versions}
-        arrow = {
-            name: pa.Table.from_pandas(rows[[one for one in COLUMNS[name] if one in rows]], preserve_index=False)
-            for name, rows in tables.items()
-        }
-        for day, rows in kernel(Log.build(arrow), cutoffs, self._zone, inputs.families).items():
+        tables = arrow({name: self._lake.read(name) for name in inputs.versions})
+        for day, rows in kernel(Log.build(tables), cutoffs, self._zone, inputs.families).items():
             yield FeaturesAsOf(day, assemble([rows], day, self._zone, inputs.families))

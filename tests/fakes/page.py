@@ -8,9 +8,11 @@ from typing import Any
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
+from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow
+from holdfast.pipelines.quarantine import Reason
 
 IMAGE = b"an image"
 
@@ -72,6 +74,10 @@ MODEL = ModelPart(
     plots={"Calibration": IMAGE},
 )
 
+REASON = Reason(
+    rule="missing", table="orders", field="customer_id", file=None, files=3, rows=33, open=21, remedy="Fill it in."
+)
+
 CAMPAIGN = Account(
     campaign_id="win_back@2017-11-26",
     scored=2228,
@@ -101,12 +107,14 @@ PAGE = Page(
     note="These data are real.",
     intake=Intake(
         files=562,
-        refused=2,
         accepted=1564470,
-        rejected=34,
+        quarantined=34,
+        open=21,
         complete_to=date(2017, 11, 27),
         tables={"orders": 140771, "order_lines": 1322181},
-        quarantine=({"table": "orders", "field": "customer_id", "rule": "required", "rows": 33},),
+        reasons=(REASON,),
+        refused={"2017-11-20/sales.csv": "the file is empty", "2017-11-21/sales.csv": "line 3, byte 17: not UTF-8"},
+        findings=(Finding(Kind.MISSING, date(2017, 11, 22), "nothing has arrived for 2017-11-22"),),
     ),
     model=MODEL,
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),

@@ -9,8 +9,6 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from holdfast.features.log import COLUMNS
-
 ZONE = ZoneInfo("America/New_York")
 
 CATEGORIES = {
@@ -155,15 +153,6 @@ def tables(
         }
     )
     return Tables(orders, order_lines, products, used, happened, written, sent)
-
-
-def arrow(of: Tables) -> dict[str, pa.Table]:
-    """The tables as features read them: those columns of each that there are."""
-    return {
-        name: pa.Table.from_pandas(frame[[one for one in columns if one in frame]], preserve_index=False)
-        for name, columns in COLUMNS.items()
-        for frame in [getattr(of, name)]
-    }
 
 
 def _text(values: Sequence[str | None]) -> pd.Series:

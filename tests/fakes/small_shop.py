@@ -8,12 +8,12 @@ import numpy as np
 
 from holdfast.features.catalog import fed_by
 from holdfast.features.compute import compute
-from holdfast.features.log import Log
+from holdfast.features.log import Log, arrow
 from holdfast.rules import Rules
 from holdfast.windows import cutoffs
 from tests.fakes.feature_store import FakeFeatureStore
 from tests.fakes.lake import FakeLake
-from tests.fakes.shop import ZONE, Line, Tables, arrow, tables
+from tests.fakes.shop import ZONE, Line, Tables, tables
 
 FIRST_DAY, LAST_DAY = date(2017, 1, 1), date(2017, 7, 2)
 RULES = Rules.model_validate(
@@ -60,7 +60,7 @@ def lake(of: Tables) -> FakeLake:
 def feature_store(of: Tables) -> FakeFeatureStore:
     """A store that holds the features as of every day of the training grid."""
     store = FakeFeatureStore()
-    log = Log.build(arrow(of))
+    log = Log.build(arrow(vars(of)))
     filled = [name for name, rows in vars(of).items() if len(rows)]
     days = cutoffs(RULES.training.first_cutoff, LAST_DAY, 7)
     store.write(compute(log, days, ZONE, fed_by(filled, set(of.events["type"]))))

@@ -6,6 +6,7 @@ batch goes through.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ HEADER = (
 )
 GOOD = "1,330,b1,p1,1,2.50,0,0,0,1,2017-03-02 12:00:00\n"
 DAY = "2017-03-02"
+NOW = datetime(2017, 3, 10, 5, tzinfo=UTC)
 
 
 class Shop:
@@ -60,6 +62,7 @@ class Shop:
             lake=self.lake,
             vault=self.vault,
             quality=self.quality,
+            now=NOW,
         )
         ingest.finish([ingest.run(shard) for shard in ingest.pending()])
 

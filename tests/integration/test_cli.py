@@ -190,8 +190,7 @@ def test_the_doctor_of_an_empty_home_names_what_is_missing_and_what_to_do(tmp_pa
         "✓ home /",
         "✓ business rules Complete Journey",
         "✗ lake no landing file has been accepted yet. Land files and run ingest first.",
-        "✗ feature store FeatureServiceNotFound",
-        "Remedy: run the features DAG",
+        "✗ feature store Feast knows no service customer_card_v1. Run the features DAG first.",
         "– model registry no champion yet: the train DAG promotes one",
         "✗ operations database",
         "`holdfast run` and `holdfast up` create the tables",
@@ -211,7 +210,7 @@ def test_the_doctor_tells_a_home_that_cannot_be_written_and_a_mail_server_that_d
     found = one_line(ended.stdout)
     assert ended.returncode == 1
     assert "✗ home" in found
-    assert "set HOLDFAST_HOME to another" in found
+    assert "Point HOLDFAST_HOME at a folder that can be written" in found
     assert "✗ mail server no SMTP session with 127.0.0.2" in found
     assert "Check HOLDFAST_SMTP_HOST and _PORT" in found
 

@@ -15,11 +15,11 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.features.compute import compute
-from holdfast.features.log import COLUMNS, Log
+from holdfast.features.log import COLUMNS, Log, arrow
 from holdfast.ports import FeatureEngine
 from holdfast.windows import instant
 from tests.fakes.busy_shop import between, busy_shop
-from tests.fakes.shop import ZONE, Event, Line, Tables, arrow, tables
+from tests.fakes.shop import ZONE, Event, Line, Tables, tables
 
 CUTOFFS = [date(2017, 8, 6) + timedelta(days=14 * step) for step in range(8)]
 NEXT = date(2017, 11, 20)
@@ -70,7 +70,7 @@ def plain(*shops: Tables, cutoffs: list[date] = CUTOFFS) -> Mapping[str, pd.Data
     whole = Tables(
         **{name: pd.concat([getattr(shop, name) for shop in shops], ignore_index=True) for name in vars(shops[0])}
     )
-    return compute(Log.build(arrow(whole)), cutoffs, ZONE)
+    return compute(Log.build(arrow(vars(whole))), cutoffs, ZONE)
 
 
 def test_one_part_gives_the_bytes_of_the_plain_kernel(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 
 from holdfast.adapters.lake import DeltaLake
 from holdfast.errors import MissingDataError
@@ -82,6 +85,23 @@ def test_replace_exchanges_the_named_rows_and_leaves_the_others(lake: Lake) -> N
                  {"cutoff": ["2017-10-08"]})  # fmt: skip
     found = lake.read("scores").sort_values(["cutoff", "customer_id"])
     assert list(found["score"]) == [0.1, 0.2, 0.9]
+
+
+def test_a_batch_without_rows_is_noted_and_whoever_is_slower_adds_nothing_under_its_name(lake: Lake) -> None:
+    lake.append("orders", orders("a", "1"), ["a"])
+    assert lake.append("orders", orders("b"), ["b"]) == 0
+    assert lake.append("orders", orders("b", "2"), ["b"]) == 0
+    assert ids(lake) == ["1"]
+
+
+def test_an_earlier_version_is_read_as_it_was(lake: Lake) -> None:
+    lake.append("orders", orders("a", "1"), ["a"])
+    version = lake.version("orders")
+    lake.append("orders", orders("b", "2"), ["b"])
+    assert list(lake.read("orders", version=version)["order_id"]) == ["1"]
+    assert ids(lake) == ["1", "2"]
+    with pytest.raises(MissingDataError, match="no version 99"):
+        lake.read("orders", version=99)
 
 
 def test_a_table_name_may_hold_a_slash(lake: Lake) -> None:
@@ -177,3 +197,69 @@ def test_a_writer_killed_before_its_commit_leaves_nothing_visible(tmp_path: Path
     assert ids(lake) == ["1"]
     assert lake.append("orders", orders("b", "2"), ["b"]) == 1
     assert ids(lake) == ["1", "2"]
+
+
+def daily(lake: DeltaLake, days: int) -> None:
+    for day in range(days):
+        lake.append("orders", orders(f"day {day}", *(f"{day}-{row}" for row in range(3))), [f"day {day}"])
+
+
+def test_compaction_keeps_rows_batches_and_earlier_versions(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+    daily(lake, 40)
+    trained_on, before = lake.version("orders"), ids(lake)
+    done = lake.compact("orders")
+    assert (done.before, done.after) == (40, 1)
+    assert ids(lake) == before
+    assert sorted(lake.read("orders", version=trained_on)["order_id"]) == before
+    assert len(lake.read("orders", version=10)) == 33
+    compacted = lake.version("orders")
+    daily(lake, 40)
+    assert (lake.version("orders"), ids(lake)) == (compacted, before)
+    assert lake.append("orders", orders("day 40", "new"), ["day 40"]) == 1
+
+
+def test_a_table_of_few_files_is_left_alone(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+    daily(lake, 5)
+    version = lake.version("orders")
+    assert lake.compact("orders").after == 5
+    assert lake.version("orders") == version
+    assert lake.compact("orders", least_files=2).after == 1
+    assert lake.tables() == ["orders"]
+
+
+def test_versions_older_than_deltas_own_thirty_days_stay_readable(tmp_path: Path) -> None:
+    lake = DeltaLake(tmp_path)
+    daily(lake, 110)  # every hundredth commit writes a checkpoint, after which Delta clears old versions away
+    long_ago = time.time() - 90 * 24 * 3600
+    for entry in (tmp_path / "orders" / "_delta_log").iterdir():
+        os.utime(entry, (long_ago, long_ago))
+    daily(lake, 210)
+    assert len(lake.read("orders", version=4)) == 15
+    lake.replace("scores", pd.DataFrame({"cutoff": ["2017-10-01"]}), {"cutoff": ["2017-10-01"]})
+    kept = [DeltaTable(tmp_path / table).metadata().configuration for table in ("orders", "scores")]
+    assert {one["delta.enableExpiredLogCleanup"] for one in kept} == {"false"}
+
+
+def _compact_now(root: str, start: multiprocessing.synchronize.Barrier) -> None:
+    start.wait()
+    for _ in range(4):
+        DeltaLake(Path(root)).compact("orders", least_files=2)
+
+
+def test_compaction_while_others_append_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    daily(DeltaLake(tmp_path), 20)
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(3)
+    workers = [context.Process(target=_compact_now, args=(str(tmp_path), start))] + [
+        context.Process(target=_append_all, args=(str(tmp_path), writer, start), kwargs={"same": True})
+        for writer in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    found = DeltaLake(tmp_path).read("orders")
+    assert len(found) == found["order_id"].nunique() == 20 * 3 + 4 * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,7 @@ class Shop:
             lake=self.lake,
             vault=FakeVault(),
             quality=GreatExpectations(project / "great_expectations", root / "quality"),
+            now=datetime(2011, 12, 10, 5, tzinfo=UTC),
         )
         self.runs = []
         for file in files:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,9 @@ class Recording:
         self.sizes += [len(rows.customers) for rows in batches]
         return sum(self.sizes)
 
+    def explained(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 def test_no_more_than_ten_thousand_rows_are_held_on_their_way_online(tmp_path: Path, open_store: Callable) -> None:
     online = Recording()
@@ -278,16 +282,20 @@ def test_a_cutoff_without_offline_rows_is_an_error_that_says_what_to_run(tmp_pat
 
 
 def test_an_sqlite_store_without_tables_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(FeatureStoreError, match=r"no table for the view.*features DAG"):
+    with pytest.raises(FeatureStoreError, match=r"empty.db cannot serve: no such table.*features DAG"):
         writer(f"sqlite:///{tmp_path / 'empty.db'}").write("holdfast", [batch(["007"], 1.0, NOVEMBER)])
 
 
-def test_an_unreachable_redis_says_which_setting_to_check() -> None:
+def test_an_unreachable_redis_says_which_setting_to_check(open_store: Callable[..., FeastStore]) -> None:
     absent = why_absent()
     if absent:
         pytest.skip(absent)
+    nobody = "redis://127.0.0.1:1/0"
     with pytest.raises(FeatureStoreError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
-        writer("redis://127.0.0.1:1/0").write("holdfast", [batch(["007"], 1.0, NOVEMBER)])
+        writer(nobody).write("holdfast", [batch(["007"], 1.0, NOVEMBER)])
+    store = open_store(nobody)
+    with pytest.raises(FeatureStoreError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
+        store.online(["007"])
 
 
 def test_a_type_that_no_feature_has_is_refused_by_name() -> None:

@@ -21,8 +21,11 @@ def load_rules(tmp_path: Path, text: str) -> Rules:
 
 def test_the_committed_files_are_valid() -> None:
     assert load(PROJECT / "config" / "retention.yaml", Rules).label.horizon_days == 28
-    for source in (PROJECT / "sources").glob("*.yaml"):
+    for source in (PROJECT / "sources").rglob("*.yaml"):
         assert load(source, Mapping).inputs
+    for rules in (PROJECT / "config").glob("*.yaml"):
+        shop = load(rules, Rules).shop
+        assert load(PROJECT / "sources" / f"{shop.source}.yaml", Mapping).currency in (None, shop.currency)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,17 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"shop: Caf\xe9")
     with pytest.raises(SettingsError, match=r"latin\.yaml, byte 9: not UTF-8"):
         load(tmp_path / "latin.yaml", Rules)
+
+
+def test_an_unknown_key_deep_in_an_expression_is_told_its_neighbours(tmp_path: Path) -> None:
+    text = (PROJECT / "sources" / "online_retail.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "shop.yaml"
+    path.write_text(text.replace("{absolute: Quantity}, UnitPrice", "{absolut: Quantity}, UnitPrice"), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"order_lines\.columns\.amount\.product\.0\.absolut: .*'absolute'"):
+        load(path, Mapping)
+    path.write_text(text.replace("below: 0}", "belov: 0}"), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"exclude\.1\.when\.all\.0\.belov: .*'below'"):
+        load(path, Mapping)
 
 
 def test_an_unknown_key_deep_in_a_mapping_is_told_its_neighbours(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+ROWS_PER_GROUP = 100_000
+"""Rows of a Parquet file that a reader must hold at once."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, flush to disk, rename: a full disk or a crash leaves the previous file as it was."""
@@ -28,5 +31,7 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink, coerce_timestamps="us")
+    pq.write_table(
+        pa.Table.from_pandas(frame, preserve_index=False), sink, coerce_timestamps="us", row_group_size=ROWS_PER_GROUP
+    )
     write_bytes(path, sink.getvalue().to_pybytes())

@@ -148,7 +148,7 @@ class FeastStore:
         folder = self._offline / view
         if not folder.exists():
             raise MissingDataError(f"{view} has no offline features yet. {_RUN_FEATURES}")
-        return ds.dataset(folder, format="parquet")
+        return ds.dataset(folder, format=ds.ParquetFileFormat(pre_buffer=False))  # it would hold whole files
 
     def _rows(self, view: feast.FeatureView, batch: pa.RecordBatch, at: datetime) -> Rows:
         from feast.types import from_feast_to_pyarrow_type
@@ -170,10 +170,11 @@ class FeastStore:
             service = self.sdk.get_feature_service(CARD_SERVICE)
         except FeatureServiceNotFoundException as error:
             raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
-        answer = self.sdk.get_online_features(
-            features=service,
-            entity_rows=[{"customer_id": customer} for customer in customer_ids],
-        ).to_df()
+        with self._online.explained():
+            answer = self.sdk.get_online_features(
+                features=service,
+                entity_rows=[{"customer_id": customer} for customer in customer_ids],
+            ).to_df()
         return answer[["customer_id", *present(answer), *SCORE_FIELDS]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:

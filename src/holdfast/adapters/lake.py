@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,21 @@ _APPEND, _COMPACT = "WRITE Append", "OPTIMIZE"
 
 _FEW_VALUES = frozenset({"type", "status", "product_id", "channel"})
 
+_SMALL_FILES = 32
+"""From so many data files on, a table is worth compacting: reading opens each of them."""
+
+_KEEP_VERSIONS = {"delta.enableExpiredLogCleanup": "false"}
+"""Delta forgets versions after 30 days, unless told not to; a model names the versions it was trained on."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """A table's data files before and after compaction."""
+
+    table: str
+    before: int
+    after: int
+
 
 class DeltaLake:
     """The Lake port. Every batch is a Delta application transaction, so a table knows which batches it holds."""
@@ -43,7 +59,7 @@ class DeltaLake:
         target = DeltaTable(path) if exists else None
         new = [batch for batch in dict.fromkeys(batches) if target is None or target.transaction_version(batch) is None]
         fresh = rows[rows[BATCH].isin(new)]
-        if not new or fresh.empty:
+        if not new:
             return 0
         path.mkdir(parents=True, exist_ok=True)
         commit = CommitProperties(
@@ -56,6 +72,7 @@ class DeltaLake:
             _arrow(fresh),
             mode="append" if exists else "error",
             schema_mode="merge" if exists else None,
+            configuration=None if exists else _KEEP_VERSIONS,
             commit_properties=commit,
         )
         return len(fresh)
@@ -71,16 +88,22 @@ class DeltaLake:
         if self.exists(table):
             write_deltalake(path, _arrow(rows), mode="overwrite", schema_mode="merge", predicate=_predicate(where))
         else:
-            write_deltalake(path, _arrow(rows), mode="error", commit_properties=CommitProperties(max_commit_retries=0))
+            write_deltalake(
+                path,
+                _arrow(rows),
+                mode="error",
+                configuration=_KEEP_VERSIONS,
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
 
     def read(
-        self, table: str, columns: Sequence[str] | None = None, where: Mapping[str, Sequence[str]] | None = None
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
+        version: int | None = None,
     ) -> pd.DataFrame:
-        from deltalake import DeltaTable
-
-        if not self.exists(table):
-            raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
-        dataset = DeltaTable(self._root / table).to_pyarrow_dataset()
+        dataset = self._open(table, version).to_pyarrow_dataset()
         chosen = _filter(where or {}, dataset.schema)
         wanted = list(columns) if columns is not None else dataset.schema.names
         stored = [name for name in wanted if name in dataset.schema.names]
@@ -158,11 +181,37 @@ class DeltaLake:
         return DeltaTable.is_deltatable(str(self._root / table))
 
     def version(self, table: str) -> int:
+        return int(self._open(table).version())
+
+    def tables(self) -> list[str]:
+        """The names of all tables, sorted."""
+        logs = self._root.rglob("_delta_log")
+        return sorted(log.parent.relative_to(self._root).as_posix() for log in logs)
+
+    def compact(self, table: str, least_files: int = _SMALL_FILES) -> Compacted:
+        """Put a table's many small files into few, if it has ``least_files`` or more.
+
+        Rows, earlier versions and the batches that the table holds stay as they are; nothing is deleted from disk.
+        """
+        return _with_retries(lambda: self._compact(table, least_files))
+
+    def _compact(self, table: str, least_files: int) -> Compacted:
+        target = self._open(table)
+        before = len(target.file_uris())
+        if before >= least_files:
+            target.optimize.compact()
+        return Compacted(table, before, len(target.file_uris()))
+
+    def _open(self, table: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         if not self.exists(table):
             raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
-        return int(DeltaTable(self._root / table).version())
+        try:
+            return DeltaTable(self._root / table, version=version)
+        except (DeltaError, TableNotFoundError) as error:
+            raise MissingDataError(f"the lake's table {table!r} has no version {version}: {error}") from error
 
 
 def _with_retries(write: Callable[[], Result]) -> Result:

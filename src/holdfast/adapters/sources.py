@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
-from holdfast.adapters import files
+from holdfast.adapters import files, manifests
+from holdfast.errors import SourceError
 from holdfast.mapping import Format
-from holdfast.ports import FileContent
+from holdfast.ports import FileContent, Promise
 
 
 class LandingDirectory:
@@ -17,6 +19,20 @@ class LandingDirectory:
         self._root = root
 
     def paths(self) -> list[str]:
+        return [path for path in self._files() if not manifests.is_manifest(Path(path).name)]
+
+    def promise(self, path: str) -> Promise | None:
+        return manifests.promise(self._root, path)
+
+    def awaited(self) -> list[Promise]:
+        files = self._files()
+        promises: dict[str, Promise] = {}
+        for manifest in (path for path in files if manifests.is_manifest(Path(path).name)):
+            with suppress(SourceError):  # told when a file it speaks of is read
+                promises |= {one.file: one for one in manifests.promised(self._root, manifest)}
+        return [promises[file] for file in sorted(promises.keys() - set(files))]
+
+    def _files(self) -> list[str]:
         found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 

@@ -66,21 +66,32 @@ def _explain(model: type[BaseModel], place: tuple[int | str, ...], fault: Any) -
 
 def _keys_at(kind: Any, place: tuple[int | str, ...]) -> list[str]:
     """The keys known at ``place`` (pydantic's ``loc``) below a model or annotation."""
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
+    kind = _bare(kind)
     origin = get_origin(kind)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         fields = kind.model_fields
         return _keys_at(fields[str(place[0])].annotation, place[1:]) if place else list(fields)
     if origin in (Union, types.UnionType):
-        members = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        if place and isinstance(place[0], int):
+            return [key for member in get_args(kind) for key in _keys_at(member, place)]
+        members = [_bare(member) for member in get_args(kind)]
+        members = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
         # A tagged union puts the tag into the place; every member that knows the tag is meant.
         tagged = [member for member in members if place and _has_tag(member, place[0])]
         chosen = [(member, place[1:]) for member in tagged] or [(member, place) for member in members]
         return [key for member, rest in chosen for key in _keys_at(member, rest)]
     if origin in (dict, list) and place:
         return _keys_at(get_args(kind)[-1], place[1:])
+    if origin is tuple and place:
+        return _keys_at(get_args(kind)[0], place[1:])
     return []
+
+
+def _bare(kind: Any) -> Any:
+    """The type inside any annotations."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return kind
 
 
 def _has_tag(member: type[BaseModel], tag: int | str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -50,6 +51,15 @@ _SESSION_PAUSE_SECONDS = 30 * 60
 ANSWER_HOURS = 12
 """An order within so many hours answers a search or empties a cart. Fewer than the shortest day (23 hours), so that it
 is known at the first midnight but one."""
+
+
+def arrow(tables: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
+    """The tables and columns that features read, as ``Log.build`` takes them."""
+    return {
+        name: pa.Table.from_pandas(rows[[one for one in COLUMNS[name] if one in rows]], preserve_index=False)
+        for name, rows in tables.items()
+        if name in COLUMNS
+    }
 
 
 @dataclass(frozen=True)

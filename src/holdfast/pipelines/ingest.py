@@ -4,88 +4,74 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
 
 from holdfast import mapping
-from holdfast.contract import BATCH, REJECTED, REPEATABLE, WITHHELD, RowRule, check, no_rejections, remedy
-from holdfast.errors import BatchRefusedError, MissingDataError, QualityError, SourceError
-from holdfast.ports import FileContent, Lake, Landing, Quality, Vault
-from holdfast.schemas import TABLES, Home, Table
-from holdfast.windows import instant
-
-LEDGER = "batches"
-"""Lake table with one row for every landing file that was dealt with.
-
-``batch`` is the identity of the file's content. A refused or repeated file is entered as ``<identity>@<path>``, so
-that it never passes for an accepted one.
-"""
+from holdfast.contract import BATCH, REJECTED, RowRule, together
+from holdfast.errors import ArrivalError, BatchRefusedError, MissingDataError, SourceError
+from holdfast.monitoring import freshness
+from holdfast.monitoring.freshness import Finding, Kind
+from holdfast.pipelines import landed, ledger
+from holdfast.pipelines.earliest import earliest
+from holdfast.pipelines.judge import expect, judge
+from holdfast.pipelines.ledger import COUNTS, LEDGER, Entry
+from holdfast.ports import Lake, Landing, Quality, Vault
+from holdfast.rules import Calendar, Ingestion
+from holdfast.schemas import ORDERS, TABLES, Home
 
 QUARANTINE = "quarantine"
 """Lake table of rejected rows and refused files, with the columns ``contract.REJECTED``."""
 
-_COUNTS = ("accepted", "rejected", "duplicates")
-"""Rows of canonical tables in the ledger: accepted; in quarantine; and those of the latter that repeat another row."""
-
-_LEDGER_COLUMNS = [BATCH, "file", "day", "status", "reason", "rows", *_COUNTS, "tables"]
+REFUSED = "file refused"
+"""The rule in quarantine of a file refused as a whole."""
 
 _FEW_DAYS = 7
 """Up to so many pending days each makes a shard of its own; more are taken together by calendar month."""
 
+_REASONS_TOLD = 5
+
 
 @dataclass(frozen=True)
-class _Entry:
-    """A landing file and what became of it, for the ledger."""
+class _File:
+    """A landing file that could be read, with its text by canonical table and the rows that reach none."""
 
-    batch: str
-    file: str
-    day: date
-    status: Literal["accepted", "refused", "repeated"]
-    reason: str | None = None
-    rows: int = 0
+    entry: Entry
+    texts: Mapping[str, pa.Table]
+    rejected: pd.DataFrame
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Shard:
     """What one run has read and decided, before anything is written."""
 
-    entries: list[_Entry] = field(default_factory=list)
-    texts: dict[str, list[pa.Table]] = field(default_factory=dict)
-    accepted: dict[str, pd.DataFrame] = field(default_factory=dict)
-    rejected: list[pd.DataFrame] = field(default_factory=list)
+    entries: Sequence[Entry]
+    accepted: Mapping[str, pd.DataFrame]
+    rejected: pd.DataFrame
+    earliest: Mapping[str, str]
 
     @property
     def name(self) -> str:
         """The landing days that it spans."""
-        days = [entry.day for entry in self.entries if entry.status == "accepted"]
-        return f"{min(days)}" if min(days) == max(days) else f"{min(days)} to {max(days)}"
+        days = sorted({str(entry.day) for entry in self.entries if entry.status == "accepted"})
+        return " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
 
-    def keys(self, table: Table) -> set[str]:
-        """Keys of the table's rows accepted so far."""
-        return set(self.accepted[table.name][table.key[0]]) if table.name in self.accepted else set()
-
-    def quarantine(self) -> pd.DataFrame:
-        """Rejected rows and refused files."""
-        parts = [part for part in self.rejected if not part.empty]
-        return pd.concat(parts, ignore_index=True) if parts else no_rejections()
-
-    def ledger(self) -> pd.DataFrame:
+    def ledger(self, at: datetime) -> pd.DataFrame:
         """One row a file: what became of it, and its rows in canonical tables by outcome."""
         accepted: dict[str, dict[str, int]] = {entry.batch: {} for entry in self.entries}
         for name, rows in self.accepted.items():
             for batch, count in rows[BATCH].value_counts().items():
                 accepted[str(batch)][name] = int(count)
-        rejected = self.quarantine()
-        rejected = rejected[rejected["row"].notna()]
+        rejected = self.rejected[self.rejected["row"].notna()]
         duplicates = rejected[rejected["rule"] == str(RowRule.DUPLICATE)]
-        return pd.DataFrame(
+        return ledger.stamped(
             [
                 {
                     BATCH: entry.batch,
@@ -98,10 +84,11 @@ class _Shard:
                     "rejected": int((rejected[BATCH] == entry.batch).sum()),
                     "duplicates": int((duplicates[BATCH] == entry.batch).sum()),
                     "tables": json.dumps(accepted[entry.batch], sort_keys=True),
+                    "earliest": self.earliest.get(entry.batch),
                 }
                 for entry in self.entries
             ],
-            columns=_LEDGER_COLUMNS,
+            at,
         )
 
 
@@ -110,11 +97,21 @@ class Ingest:
 
     Shards go in oldest first, since a row may refer to one that landed earlier. Running a shard again, after success
     or after a crash at any point, adds nothing twice: every table knows the batches it holds, and the ledger, by which
-    a file counts as dealt with, is written last.
+    a file counts as dealt with, is written last. ``now`` is the instant that the ledger notes.
     """
 
     def __init__(
-        self, *, landing: Landing, source: mapping.Mapping, zone: ZoneInfo, lake: Lake, vault: Vault, quality: Quality
+        self,
+        *,
+        landing: Landing,
+        source: mapping.Mapping,
+        zone: ZoneInfo,
+        lake: Lake,
+        vault: Vault,
+        quality: Quality,
+        now: datetime,
+        rules: Ingestion = Ingestion(),  # noqa: B008 - frozen
+        calendar: Calendar = Calendar(),  # noqa: B008 - frozen
     ) -> None:
         self._landing = landing
         self._source = source
@@ -122,16 +119,25 @@ class Ingest:
         self._lake = lake
         self._vault = vault
         self._quality = quality
+        self._now = now
+        self._rules = rules
+        self._calendar = calendar
 
     def pending(self) -> list[list[str]]:
-        """Paths of the landing files not dealt with yet, in shards of whole landing days, oldest first."""
-        done = _done(self._ledger())
-        paths = [path for path in self._landed() if (self._landing.batch(path), path) not in done]
-        days = {path: self._day(path) for path in paths}
+        """Paths of the landing files not dealt with yet, in shards of whole landing days, oldest first.
+
+        When a manifest lists a file that has not landed, the files of its day and of all later ones are held back,
+        since their rows may refer to it.
+        """
+        done = ledger.dealt_with(ledger.read(self._lake))
+        held = min((day for day, _ in self._awaited()), default=date.max)
+        days = {path: self._day(path) for path in self._landed()}
+        paths = [path for path, day in days.items() if day < held and (self._landing.batch(path), path) not in done]
+        count = len({days[path] for path in paths})
 
         def shard(path: str) -> str:
             day = f"{days[path]}"
-            return day if len(set(days.values())) <= _FEW_DAYS else day[: len("2017-01")]
+            return day if count <= _FEW_DAYS else day[: len("2017-01")]
 
         return [list(group) for _, group in groupby(paths, key=shard)]
 
@@ -142,25 +148,52 @@ class Ingest:
         """
         return [self.run(shard) for shard in self.pending()]
 
-    def run(self, shard: Sequence[str]) -> dict[str, Any]:
+    def run(self, shard: Sequence[str], again: bool = False) -> dict[str, Any]:
         """Check and store the files of one shard; returns counts, and the reasons of refused files.
 
-        Files that the ledger knows are passed over. Raises MissingDataError when files of earlier days are still
-        pending, and QualityError, with nothing stored, when accepted rows break an expectation.
+        Files that the ledger knows are passed over, except that ``again`` gives refused ones another try. A file of
+        which too many rows are rejected is refused as a whole. Raises MissingDataError when files of earlier days are
+        still pending, and QualityError, with nothing stored, when accepted rows break an expectation.
         """
-        ledger = self._ledger()
-        self._refuse_to_run_early(shard, ledger)
-        decided = self._read(shard, ledger)
-        for table in TABLES.values():
-            if table.name in decided.texts:
-                self._check(table, decided)
-        self._expect(decided)
+        entries = ledger.read(self._lake)
+        self._refuse_to_run_early(shard, entries)
+        decided = self._decide(*self._read(shard, entries, again), entries)
+        expect(self._quality, decided.accepted, decided.name)
         return self._store(decided)
 
-    def finish(self, results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Add up the shards' results and bring Data Docs up to date.
+    def watch(self, at: datetime | None = None) -> list[dict[str, str]]:
+        """``findings`` as dicts with kind, day and text. Raises ArrivalError when there are and the rules say stop."""
+        found = self.findings(at)
+        if found and self._rules.findings == "stop":
+            raise ArrivalError(
+                f"{len(found)} finding(s) about landing files stop the line (rules: ingest.findings):\n"
+                + "\n".join(finding.text for finding in found)
+            )
+        return [{name: str(value) for name, value in asdict(finding).items()} for finding in found]
 
-        Raises BatchRefusedError naming every refused file, its place and remedy; all other files are stored by then.
+    def findings(self, at: datetime | None = None) -> list[Finding]:
+        """What is missing or out of the ordinary among the landing files.
+
+        Days are expected up to the one before ``at``; without it, up to the latest landing.
+        """
+        series = self._arrivals(ledger.read(self._lake))
+        landed = [day for volumes in series.values() for day in volumes]
+        until = at.astimezone(self._zone).date() if at else max(landed, default=date.min) + timedelta(days=1)
+        found = [
+            finding
+            for name, volumes in series.items()
+            for finding in freshness.findings(name, volumes, self._calendar, until)
+        ]
+        return found + [Finding(Kind.AWAITED, day, text) for day, text in self._awaited()]
+
+    def finish(
+        self, results: Iterable[Mapping[str, Any]], findings: Sequence[Mapping[str, str]] = ()
+    ) -> dict[str, Any]:
+        """Add up the shards' results, with the findings of ``watch``, and bring Data Docs up to date.
+
+        ``late_from`` is the earliest day of an event that came later than on its own landing day, or None: features of
+        cutoffs after it change. Raises BatchRefusedError naming every refused file, its place and remedy; all other
+        files are stored by then.
         """
         results = list(results)
         docs = self._quality.publish()
@@ -168,28 +201,72 @@ class Ingest:
         if refused:
             raise BatchRefusedError(
                 f"{len(refused)} landing file(s) refused, everything else is stored. Mend them and land them again:\n"
-                + "\n".join(refused)
+                + "\n".join([*refused, *(finding["text"] for finding in findings)])
             )
         tables: Counter[str] = Counter()
         for result in results:
             tables.update(result["tables"])
-        totals = {name: sum(result[name] for result in results) for name in ("files", *_COUNTS)}
-        return {**totals, "tables": dict(tables), "data_docs": str(docs)}
+        totals = {name: sum(result[name] for result in results) for name in ("files", *COUNTS)}
+        late = [result["late_from"] for result in results if result["late_from"]]
+        return {
+            **totals,
+            "tables": dict(tables),
+            "late_from": min(late, default=None),
+            "findings": [dict(finding) for finding in findings],
+            "data_docs": str(docs),
+        }
 
     def complete_to(self) -> date:
-        """The day up to (not including) which data are complete: the day after the last accepted landing day.
+        """The day up to (not including) which data are complete: up to it every expected landing day has arrived.
 
-        Raises MissingDataError when nothing has been accepted yet.
+        A day without a file that the calendar expects, or with one that stands refused in the landing directory, ends
+        completeness. Raises MissingDataError when nothing has been accepted yet.
         """
-        ledger = self._ledger()
-        days = ledger.loc[ledger["status"] == "accepted", "day"]
-        if days.empty:
+        entries = ledger.read(self._lake)
+        refused = ledger.refused(entries)
+        blocked = {
+            self._day(path)
+            for path, batch in zip(refused["file"], refused[BATCH], strict=True)
+            if path in self._landing.paths() and self._landing.batch(path) == ledger.content(batch)
+        } - {date.min}
+        ends = [
+            freshness.complete_to(set(volumes), blocked, self._calendar) for volumes in self._arrivals(entries).values()
+        ]
+        complete = min((end for end in ends if end is not None), default=None)
+        if complete is None:
             raise MissingDataError("no landing file has been accepted yet. Land files and run ingest first.")
-        return date.fromisoformat(days.max()) + timedelta(days=1)
+        return complete
 
-    def _ledger(self) -> pd.DataFrame:
-        columns = [BATCH, "file", "day", "status"]
-        return self._lake.read(LEDGER, columns) if self._lake.exists(LEDGER) else pd.DataFrame(columns=columns)
+    def _arrivals(self, entries: pd.DataFrame) -> dict[str, dict[date, int]]:
+        """Rows by landing day, for each input that is expected day by day, named by its path.
+
+        Those are the inputs that bring orders: the others land when there is something to tell. A shop whose files
+        have brought no order yet is judged by all its files together.
+        """
+        every: Counter[date] = Counter()
+        orders: dict[str, Counter[date]] = {}
+        files = ledger.accepted(entries)
+        for path, rows in zip(files["file"], files["rows"], strict=True):
+            try:
+                place = self._source.place(path)
+            except SourceError:  # an input that the mapping no longer has
+                continue
+            every[place.day] += int(rows)
+            if ORDERS.name in place.input.tables:
+                orders.setdefault(place.input.path, Counter())[place.day] += int(rows)
+        return {name: dict(volumes) for name, volumes in orders.items()} or {"any input": dict(every)}
+
+    def _awaited(self) -> list[tuple[date, str]]:
+        """The landing day of every file that a manifest lists in vain, and what to say of it."""
+        return [
+            (
+                day,
+                f"{one.file}: listed in {one.manifest}, but has not landed. Files of {day} and later days wait for it; "
+                "deliver it, or take it off the manifest.",
+            )
+            for one in self._landing.awaited()
+            if (day := self._day(one.file)) > date.min
+        ]
 
     def _landed(self) -> list[str]:
         return sorted(self._landing.paths(), key=lambda path: (self._day(path), path))
@@ -201,9 +278,9 @@ class Ingest:
         except SourceError:
             return date.min
 
-    def _refuse_to_run_early(self, shard: Sequence[str], ledger: pd.DataFrame) -> None:
+    def _refuse_to_run_early(self, shard: Sequence[str], entries: pd.DataFrame) -> None:
         start = min((self._day(path) for path in shard), default=date.min)
-        known = {*ledger["file"], *shard}
+        known = {*entries["file"], *shard}
         earlier = [path for path in self._landed() if path not in known and date.min < self._day(path) < start]
         if earlier:
             raise MissingDataError(
@@ -211,84 +288,75 @@ class Ingest:
                 "to it. Run the earlier shard first."
             )
 
-    def _read(self, shard: Sequence[str], ledger: pd.DataFrame) -> _Shard:
-        done = _done(ledger)
-        accepted = set(ledger.loc[ledger["status"] == "accepted", BATCH])
-        decided = _Shard()
+    def _read(self, shard: Sequence[str], entries: pd.DataFrame, again: bool) -> tuple[list[_File], list[Entry]]:
+        """The files that could be read, and the entries of those refused or repeated."""
+        refused = set(ledger.refused(entries)["file"]) if again else set()
+        done = ledger.dealt_with(entries)
+        accepted = set(ledger.accepted(entries)[BATCH])
+        files: list[_File] = []
+        others: list[Entry] = []
         for path in sorted(shard, key=lambda path: (self._day(path), path)):
             batch = self._landing.batch(path)
-            if (batch, path) in done:
+            if (batch, path) in done and path not in refused:
+                continue
+            if batch in accepted:
+                others.append(self._aside(path, batch, "repeated", "ingested under another path", entries))
                 continue
             try:
-                entry = self._read_file(path, batch, decided, repeated=batch in accepted)
+                files.append(self._read_file(path, batch))
             except SourceError as error:
-                entry = _Entry(f"{batch}@{path}", path, self._day(path), "refused", reason=str(error))
-                decided.rejected.append(_refusal(entry))
-            decided.entries.append(entry)
-            accepted.add(entry.batch)
-        return decided
+                others.append(self._aside(path, batch, "refused", str(error), entries))
+            else:
+                accepted.add(batch)
+        return files, others
 
-    def _read_file(self, path: str, batch: str, decided: _Shard, *, repeated: bool) -> _Entry:
-        """Put the file's mapped text into ``decided``. Raises SourceError before anything is put there."""
-        place = self._source.place(path)
-        if repeated:
-            return _Entry(f"{batch}@{path}", path, place.day, "repeated", reason="ingested under another path")
-        content = self._landing.read(path, place.input.format)
-        mapped = mapping.apply(place.input, content.rows, path, self._source.currency)
-        latest = instant(place.day + timedelta(days=1), self._zone)
-        provenance = {
-            BATCH: pa.scalar(batch),
-            "file": pa.scalar(path),
-            "zone": pa.scalar(place.input.times, pa.string()),
-            "latest": pa.scalar(latest, pa.timestamp("us", tz="UTC")),
-        }
-        for name, rows in mapped.tables.items():
-            repeatable = pa.scalar(name in mapped.repeatable)
-            for column, value in (provenance | {REPEATABLE: repeatable}).items():
-                rows = rows.append_column(column, pa.repeat(value, rows.num_rows))  # noqa: PLW2901
-            decided.texts.setdefault(name, []).append(rows)
-        decided.rejected += [_broken(content, batch, path), _excluded(mapped, batch, path)]
-        return _Entry(batch, path, place.day, "accepted", rows=content.rows.num_rows + len(content.broken))
+    def _read_file(self, path: str, batch: str) -> _File:
+        read = landed.read(self._landing, self._source, self._zone, path, batch)
+        return _File(Entry(batch, path, self._day(path), "accepted", rows=read.rows), read.texts, read.rejected)
 
-    def _check(self, table: Table, decided: _Shard) -> None:
-        rows = pa.concat_tables(decided.texts[table.name], promote_options="default")
-        known, stored = {}, {}
-        for column in table.columns:
-            if column.references is not None:
-                reference = TABLES[column.references]
-                stored[column.name] = self._stored_keys(reference, _distinct(rows[column.name]))
-                known[column.name] = stored[column.name] | decided.keys(reference)
-        checked = check(table, rows, known, self._held(table, rows, stored))
-        decided.accepted[table.name] = checked.accepted
-        decided.rejected.append(checked.rejected)
+    def _aside(self, path: str, batch: str, status: Any, reason: str, entries: pd.DataFrame) -> Entry:
+        """The entry of a file that stores nothing: refused or repeated."""
+        identity = f"{batch}@{path}"
+        if (entries[BATCH] == identity).any():
+            identity = ledger.next_retry(entries, identity)
+        return Entry(identity, path, self._day(path), status, reason=reason)
 
-    def _stored_keys(self, table: Table, wanted: Set[str]) -> set[str]:
-        """Those of the wanted keys that the lake holds."""
-        if not self._lake.exists(table.name):
-            return set()
-        key = table.key[0]
-        return set(self._lake.read(table.name, [key], {key: list(wanted)})[key])
+    def _decide(self, files: list[_File], others: list[Entry], entries: pd.DataFrame) -> _Shard:
+        """Judge the files, refusing those with too many rejected rows, and the rest anew without them."""
+        while True:
+            judged = judge([file.texts for file in files], self._lake)
+            rejected = together([judged.rejected, *(file.rejected for file in files)])
+            excess = {file.entry.batch: reason for file in files if (reason := self._excess(file, rejected))}
+            if not excess:
+                break
+            others += [
+                self._aside(file.entry.file, file.entry.batch, "refused", excess[file.entry.batch], entries)
+                for file in files
+                if file.entry.batch in excess
+            ]
+            files = [file for file in files if file.entry.batch not in excess]
+        refusals = _refusals([entry for entry in others if entry.status == "refused"])
+        return _Shard(
+            entries=[*(file.entry for file in files), *others],
+            accepted=judged.accepted,
+            rejected=together([rejected, refusals]),
+            earliest=earliest(judged.accepted, self._lake, self._zone),
+        )
 
-    def _held(self, table: Table, rows: pa.Table, stored: Mapping[str, Set[str]]) -> pd.DataFrame:
-        """Rows in the lake that may have a key of ``rows``; ``stored`` as from ``_stored_keys``, by column.
-
-        A row whose first key column refers to another table can only be held where that table holds the reference.
-        """
-        first = table.key[0]
-        wanted = stored[first] if first in stored else _distinct(rows[first])
-        columns = [*table.names, BATCH]
-        if table.home is Home.VAULT or not wanted or not self._lake.exists(table.name):
-            return pd.DataFrame(columns=columns)
-        return self._lake.read(table.name, columns, {first: list(wanted)})
-
-    def _expect(self, decided: _Shard) -> None:
-        try:
-            for name, rows in decided.accepted.items():
-                if TABLES[name].home is Home.LAKE and not rows.empty:
-                    self._quality.check(name, rows, decided.name)
-        except QualityError:
-            self._quality.publish()
-            raise
+    def _excess(self, file: _File, rejected: pd.DataFrame) -> str | None:
+        """Why the file is refused for its rejected rows, or None."""
+        mine = rejected[rejected[BATCH] == file.entry.batch]
+        deliberate = mine["deliberate"].astype(bool)
+        wrong = mine[~deliberate & (mine["rule"] != str(RowRule.DUPLICATE))]
+        count, meant = wrong["row"].nunique(), file.entry.rows - mine.loc[deliberate, "row"].nunique()
+        limit = self._rules.reject_share
+        if count < self._rules.reject_rows or count <= limit * meant:
+            return None
+        return (
+            f"{file.entry.file}: {count:,} of {meant:,} rows ({count / meant:.0%}) are rejected, more than the "
+            f"{limit:.0%} allowed (rules: ingest.reject_share): {_told(wrong)}. Nothing of the file is stored. Deliver "
+            "it again in order, or correct the mapping and retry it."
+        )
 
     def _store(self, decided: _Shard) -> dict[str, Any]:
         """Write tables, then quarantine, then ledger: a crash in between leaves the files pending, to be run again."""
@@ -297,51 +365,33 @@ class Ingest:
             store = self._vault if TABLES[name].home is Home.VAULT else self._lake
             if not rows.empty:
                 store.append(name, rows, batches)
-        ledger = decided.ledger()
-        for name, rows in ((QUARANTINE, decided.quarantine()), (LEDGER, ledger)):
+        entered = decided.ledger(self._now)
+        for name, rows in ((QUARANTINE, decided.rejected), (LEDGER, entered)):
             if not rows.empty:
                 self._lake.append(name, rows, batches)
+        late = entered.loc[entered["earliest"].notna() & (entered["earliest"] < entered["day"]), "earliest"]
         return {
-            "files": len(ledger),
-            **{name: int(ledger[name].sum()) for name in _COUNTS},
+            "files": len(entered),
+            **{name: int(entered[name].sum()) for name in COUNTS},
             "tables": {name: len(rows) for name, rows in decided.accepted.items()},
             "refused": [entry.reason for entry in decided.entries if entry.status == "refused"],
+            "late_from": None if late.empty else str(late.min()),
         }
 
 
-def _done(ledger: pd.DataFrame) -> set[tuple[str, str]]:
-    """Content identity and path of every file that was dealt with."""
-    return {(batch.partition("@")[0], file) for batch, file in zip(ledger[BATCH], ledger["file"], strict=True)}
-
-
-def _distinct(values: pa.ChunkedArray) -> set[str]:
-    return set(values.unique().drop_null().to_pylist())
-
-
-def _refusal(entry: _Entry) -> pd.DataFrame:
-    """The quarantine's row for a file refused as a whole."""
-    one: dict[str, Any] = {BATCH: entry.batch, "file": entry.file, "row": None, "table": None, "field": None}
-    one |= {"rule": "file refused", "value": None}
-    one |= {"remedy": entry.reason, "deliberate": False}
-    return pd.DataFrame([one], columns=list(REJECTED)).astype({"row": "Int64"})
-
-
-def _broken(content: FileContent, batch: str, path: str) -> pd.DataFrame:
-    """The quarantine's rows for rows that could not be read into columns."""
-    whole: dict[str, Any] = {BATCH: batch, "file": path, "table": None, "field": None, "deliberate": False}
-    rows = [
-        whole | {"row": one.row, "rule": str(one.rule), "value": one.found, "remedy": remedy(one.rule)}
-        for one in content.broken
+def _told(wrong: pd.DataFrame) -> str:
+    """Rejections counted by table, field and rule, the most frequent first, each with its first row."""
+    places = wrong[["table", "field", "rule"]].fillna("").agg(" ".join, axis=1).str.strip()
+    first = wrong.groupby(places)["row"].min()
+    told = [
+        f"{place} {count:,} times, first in row {first[place]}"
+        for place, count in Counter(places).most_common(_REASONS_TOLD)
     ]
+    return "; ".join([*told, "…"] if len(first) > _REASONS_TOLD else told)
+
+
+def _refusals(refused: Sequence[Entry]) -> pd.DataFrame:
+    """The quarantine's rows for files refused as a whole."""
+    whole = {"row": None, "table": None, "field": None, "rule": REFUSED, "value": None, "deliberate": False}
+    rows = [whole | {BATCH: entry.batch, "file": entry.file, "remedy": entry.reason} for entry in refused]
     return pd.DataFrame(rows, columns=list(REJECTED)).astype({"row": "Int64"})
-
-
-def _excluded(mapped: mapping.Mapped, batch: str, path: str) -> pd.DataFrame:
-    """The quarantine's rows for rows that the mapping keeps out of every table."""
-    parts = [no_rejections()]
-    for one in mapped.excluded:
-        shown = [WITHHELD if value is None else value for value in one.values]
-        rows = pd.DataFrame({"row": pd.array(one.rows, dtype="Int64"), "value": shown})
-        whole = {BATCH: batch, "file": path, "table": None, "field": one.fields, "rule": one.rule}
-        parts.append(rows.assign(**whole, remedy=one.remedy, deliberate=one.deliberate)[list(REJECTED)])
-    return pd.concat([part for part in parts if not part.empty] or parts, ignore_index=True)

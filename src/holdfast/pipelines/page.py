@@ -10,21 +10,29 @@ from datetime import date, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.features.catalog import FAMILIES
+from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
+from holdfast.pipelines.quarantine import Reason
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What ingestion did: files, rows in all and by table, and quarantined rows counted by table, field and rule."""
+    """What ingestion did: files, rows in all and by table, and what needs a person.
+
+    ``quarantined`` rows are counted by ``reasons``; ``open`` of them are not settled. ``refused`` gives the reason by
+    file, ``findings`` what is missing or out of the ordinary.
+    """
 
     files: int
-    refused: int
     accepted: int
-    rejected: int
+    quarantined: int
+    open: int
     complete_to: date
     tables: Mapping[str, int]
-    quarantine: Sequence[Mapping[str, str | int]]
+    reasons: Sequence[Reason]
+    refused: Mapping[str, str]
+    findings: Sequence[Finding]
 
 
 @dataclass(frozen=True)

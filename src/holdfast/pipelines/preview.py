@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-import pyarrow as pa
 
 from holdfast import mapping
-from holdfast.contract import BATCH, WITHHELD, check, remedy
+from holdfast.contract import BATCH, WITHHELD, check, together
 from holdfast.errors import SourceError
 from holdfast.expressions import Expression
 from holdfast.features.catalog import FAMILIES
-from holdfast.ports import FileContent, Landing
+from holdfast.pipelines import landed
+from holdfast.ports import Landing
 from holdfast.schemas import TABLES, Privacy, Table
-from holdfast.windows import instant
 
 _BATCH_NAME = "preview"
 _EXAMPLES = 3
-_REJECTED = ["row", "table", "field", "rule", "value", "remedy", "deliberate"]
+_SHOWN = ["row", "table", "field", "rule", "value", "remedy", "deliberate"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +99,12 @@ def preview(
     """
     match = _match(source, landing, path)
     content = landing.read(path, match.input.format)
-    mapped = mapping.apply(match.input, content.rows, path, source.currency)
-    latest = instant((match.day or today) + timedelta(days=1), zone)
-    previews, assumed = [], set()
-    rejected = [_broken(content), *map(_excluded, mapped.excluded)]
+    place = mapping.Place(match.input, match.day or today)
+    mapped = landed.mapped(content, place, path, _BATCH_NAME, zone=zone, currency=source.currency)
+    previews, assumed, rejected = [], set(), [mapped.rejected]
     accepted: dict[str, pd.DataFrame] = {}
-    for table in (table for table in TABLES.values() if table.name in mapped.tables):
-        rows = _with_provenance(mapped.tables[table.name], path, match.input.times, pd.Timestamp(latest))
+    for table in (table for table in TABLES.values() if table.name in mapped.texts):
+        rows = mapped.texts[table.name]
         known = {}
         for column in table.columns:
             if column.references in accepted:
@@ -116,14 +114,14 @@ def preview(
                 assumed.add(column.references)
         checked = check(table, rows, known, pd.DataFrame(columns=[*table.names, BATCH]))
         accepted[table.name] = checked.accepted
-        rejected.append(checked.rejected[_REJECTED])
+        rejected.append(checked.rejected)
         previews.append(_table_preview(table, match.input.tables[table.name], checked.accepted, show))
-    everything = pd.concat([part for part in rejected if len(part)] or rejected, ignore_index=True)
+    everything = together(rejected)[_SHOWN].fillna({"table": "", "field": ""})
     return Preview(
         file=path,
         input=match.name,
         by_path=match.day is not None,
-        rows=content.rows.num_rows + len(content.broken),
+        rows=mapped.rows,
         tables=tuple(previews),
         rejected=everything,
         findings=_findings(everything),
@@ -160,18 +158,6 @@ def _match(source: mapping.Mapping, landing: Landing, path: str) -> _Match:
     raise SourceError("\n".join([f"{path} fits no input of the mapping, neither by path nor by columns:", *faults]))
 
 
-def _with_provenance(rows: pa.Table, path: str, zone: str | None, latest: pd.Timestamp) -> pa.Table:
-    provenance = {
-        BATCH: pa.scalar(_BATCH_NAME),
-        "file": pa.scalar(path),
-        "zone": pa.scalar(zone, pa.string()),
-        "latest": pa.scalar(latest, pa.timestamp("us", tz="UTC")),
-    }
-    for column, value in provenance.items():
-        rows = rows.append_column(column, pa.repeat(value, rows.num_rows))
-    return rows
-
-
 def _table_preview(table: Table, feed: mapping.Feed, accepted: pd.DataFrame, show: int) -> TablePreview:
     first = accepted[list(table.names)].head(show)
     first = first.astype(object).where(first.notna(), "").astype(str)
@@ -194,21 +180,6 @@ def origin(expression: Expression) -> str:
     if expression.value is not None:
         return f"always {expression.value!r}"
     return f"{expression.operation} of {', '.join(expression.sources)}"
-
-
-def _broken(content: FileContent) -> pd.DataFrame:
-    rows = [
-        {"row": one.row, "rule": str(one.rule), "value": one.found, "remedy": remedy(one.rule), "deliberate": False}
-        for one in content.broken
-    ]
-    return pd.DataFrame(rows, columns=_REJECTED).fillna({"table": "", "field": ""})
-
-
-def _excluded(excluded: mapping.Excluded) -> pd.DataFrame:
-    values = [WITHHELD if value is None else value for value in excluded.values]
-    rows = pd.DataFrame({"row": excluded.rows, "value": values})
-    whole = {"table": "", "field": excluded.fields, "rule": excluded.rule, "remedy": excluded.remedy}
-    return rows.assign(**whole, deliberate=excluded.deliberate)[_REJECTED]
 
 
 def _findings(rejected: pd.DataFrame) -> tuple[Finding, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
@@ -15,10 +15,13 @@ from holdfast.errors import MissingDataError
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
+from holdfast.monitoring.freshness import Finding
+from holdfast.pipelines import ledger
 from holdfast.pipelines.customer import CustomerCard, customer_card
-from holdfast.pipelines.ingest import LEDGER, QUARANTINE
+from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
+from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
@@ -28,7 +31,10 @@ from holdfast.rules import Rules
 
 @dataclass(frozen=True)
 class Reporting:
-    """``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page."""
+    """``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
+
+    ``findings`` are what is missing or out of the ordinary among the landing files.
+    """
 
     lake: Lake
     store: FeatureStore
@@ -37,6 +43,7 @@ class Reporting:
     intervention: Intervention
     rules: Rules
     complete_to: date
+    findings: Sequence[Finding]
     publish: Callable[[str, str], str]
     note: str | None
 
@@ -67,29 +74,24 @@ class Reporting:
         return self.publish(cutoff, render(page))
 
     def _intake(self) -> Intake:
-        ledger = self.lake.read(LEDGER)
+        entries = ledger.read(self.lake)
         tables: Counter[str] = Counter()
-        for counts in ledger["tables"]:
+        for counts in entries["tables"]:
             tables.update(json.loads(counts))
+        refused = ledger.refused(entries)
+        quarantined = standing(self.lake)
+        quarantined = quarantined[quarantined["rule"] != REFUSED]
         return Intake(
-            files=len(ledger),
-            accepted=int(ledger["accepted"].sum()),
-            rejected=int(ledger["rejected"].sum()),
-            refused=int((ledger["status"] == "refused").sum()),
+            files=entries["file"].nunique(),
+            accepted=int(entries["accepted"].sum()),
+            quarantined=len(quarantined),
+            open=int(quarantined["how"].isna().sum()),
             complete_to=self.complete_to,
             tables=dict(tables),
-            quarantine=self._quarantine(),
+            reasons=reasons(quarantined),
+            refused=dict(zip(refused["file"], refused["reason"], strict=True)),
+            findings=self.findings,
         )
-
-    def _quarantine(self) -> list[dict[str, str | int]]:
-        if not self.lake.exists(QUARANTINE):
-            return []
-        rows = self.lake.read(QUARANTINE, ["table", "field", "rule"]).fillna("")
-        counted = Counter(rows.itertuples(index=False, name=None))
-        return [
-            {"table": table, "field": field, "rule": rule, "rows": count}
-            for (table, field, rule), count in counted.most_common()
-        ]
 
     def _model(self, cutoff: str) -> ModelPart | None:
         """The candidates of the latest training up to ``cutoff``."""

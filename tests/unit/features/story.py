@@ -8,15 +8,15 @@ from datetime import date
 import pandas as pd
 
 from holdfast.features.compute import compute
-from holdfast.features.log import Log
-from tests.fakes.shop import ZONE, Event, Line, Message, Redemption, Review, Tables, arrow, tables
+from holdfast.features.log import Log, arrow
+from tests.fakes.shop import ZONE, Event, Line, Message, Redemption, Review, Tables, tables
 
 KEYS = ["customer_id", "cutoff", "event_timestamp"]
 
 
 def features(frames: Tables, cutoffs: Sequence[date]) -> pd.DataFrame:
     """All features of all families in one frame."""
-    log = Log.build(arrow(frames))
+    log = Log.build(arrow(vars(frames)))
     views = [view.set_index(KEYS) for view in compute(log, cutoffs, ZONE).values()]
     return pd.concat(views, axis=1, verify_integrity=True).reset_index()
 

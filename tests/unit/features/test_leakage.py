@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from holdfast import windows
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.features.compute import assemble, compute, kernel
-from holdfast.features.log import Log
-from tests.fakes.shop import CATEGORIES, ZONE, Event, Line, Message, Redemption, Review, Tables, arrow, tables
+from holdfast.features.log import Log, arrow
+from tests.fakes.shop import CATEGORIES, ZONE, Event, Line, Message, Redemption, Review, Tables, tables
 from tests.unit.features.story import exact, features
 
 # Weekly and irregular, either side of the end of daylight saving on 2017-11-05.
@@ -134,8 +134,8 @@ def test_the_order_of_rows_does_not_matter(shop: Tables, seed: int) -> None:
 @given(shop=_shops, part=st.fixed_dictionaries({name: st.integers(0, 2) for name in ("00123", "NA", "ann", "ben")}))
 def test_splitting_customers_into_any_parts_does_not_matter(shop: Tables, part: dict[str, int]) -> None:
     parts = [of_customers(shop, [name for name in part if part[name] == number]) for number in range(3)]
-    kernels = [kernel(Log.build(arrow(one)), CUTOFFS, ZONE) for one in parts]
-    whole = compute(Log.build(arrow(shop)), CUTOFFS, ZONE)
+    kernels = [kernel(Log.build(arrow(vars(one))), CUTOFFS, ZONE) for one in parts]
+    whole = compute(Log.build(arrow(vars(shop))), CUTOFFS, ZONE)
     for day in CUTOFFS:
         for view, frame in assemble([one[day] for one in kernels], day, ZONE).items():
             expected = whole[view][whole[view]["cutoff"] == day.isoformat()]
@@ -146,7 +146,7 @@ def test_splitting_customers_into_any_parts_does_not_matter(shop: Tables, part: 
 @_many
 @given(shop=_shops, size=st.integers(1, 4))
 def test_how_many_customers_are_taken_at_a_time_does_not_matter(shop: Tables, size: int) -> None:
-    log = Log.build(arrow(shop))
+    log = Log.build(arrow(vars(shop)))
     blocks = [kernel(block, CUTOFFS, ZONE) for block in log.blocks(size)]
     for day, rows in kernel(log, CUTOFFS, ZONE).items():
         taken = pa.concat_tables([tables[day] for tables in blocks])

@@ -4,118 +4,21 @@ import json
 from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.adapters.sources import LandingDirectory
 from holdfast.errors import BatchRefusedError, MissingDataError, QualityError
-from holdfast.mapping import Mapping
-from holdfast.pipelines.ingest import LEDGER, QUARANTINE, Ingest
+from holdfast.pipelines.ingest import LEDGER, QUARANTINE
 from tests.fakes.lake import FakeLake
-from tests.fakes.quality import FakeQuality
-from tests.fakes.vault import FakeVault
-
-SOURCE = Mapping.model_validate(
-    {
-        "inputs": {
-            "customers": {
-                "path": "{day}/customers.csv",
-                "format": "csv",
-                "tables": {
-                    "customers": {"columns": {"customer_id": "id"}},
-                    "contacts": {"columns": {"customer_id": "id", "email": "email"}},
-                },
-            },
-            "sales": {
-                "path": "{day}/sales.csv",
-                "format": "csv",
-                "times": "UTC",
-                "tables": {
-                    "orders": {
-                        "keep": "distinct",
-                        "columns": {
-                            "order_id": "order",
-                            "customer_id": "customer",
-                            "ordered_at": "at",
-                            "status": {"value": "completed"},
-                            "currency": {"value": "USD"},
-                        },
-                    },
-                    "order_lines": {
-                        "columns": {
-                            "order_id": "order",
-                            "line_id": "product",
-                            "product_id": "product",
-                            "quantity": "quantity",
-                            "amount": "amount",
-                            "discount": {"value": "0"},
-                            "coupon_discount": {"value": "0"},
-                        }
-                    },
-                },
-            },
-        }
-    }
-)
-CUSTOMERS = "id,email\nc1,ann@shop.example\nc2,bob@shop.example\n"
-SALES_HEADER = "order,customer,at,product,quantity,amount\n"
-
-
-class Shop:
-    """A landing directory and everything that ingest fills from it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.lake = FakeLake()
-        self.vault = FakeVault()
-        self.quality = FakeQuality()
-
-    @property
-    def ingest(self) -> Ingest:
-        return Ingest(
-            landing=LandingDirectory(self.directory),
-            source=SOURCE,
-            zone=ZoneInfo("America/New_York"),
-            lake=self.lake,
-            vault=self.vault,
-            quality=self.quality,
-        )
-
-    def land(self, path: str, text: str) -> None:
-        (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.directory / path).write_text(text, encoding="utf-8")
-
-    def land_sales(self, day: str, *lines: str) -> None:
-        self.land(f"{day}/sales.csv", SALES_HEADER + "".join(f"{line}\n" for line in lines))
-
-    def run(self) -> list[dict[str, Any]]:
-        return self.ingest.drain()
-
-    def column(self, table: str, name: str) -> list[Any]:
-        return sorted(self.lake.read(table)[name])
-
-    def quarantine(self) -> list[tuple[str, int, str, str, str]]:
-        rows = self.lake.read(QUARANTINE)
-        return [
-            (row["file"], row["row"], row["table"], row["field"], row["rule"])
-            for _, row in rows.sort_values(["file", "row", "table"]).iterrows()
-        ]
+from tests.fakes.landing_shop import CUSTOMERS, Shop, first_day
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    shop = Shop(tmp_path / "landing")
-    shop.land("2017-03-01/customers.csv", CUSTOMERS)
-    shop.land_sales(
-        "2017-03-01",
-        "o1,c1,2017-03-01 12:00:00,p1,1,2.50",
-        "o1,c1,2017-03-01 12:00:00,p2,2,4.00",
-    )
-    return shop
+    return first_day(tmp_path / "landing")
 
 
 def test_one_file_fills_several_tables_and_the_ledger(shop: Shop) -> None:
@@ -142,6 +45,7 @@ def test_a_run_returns_counts_that_airflow_can_carry(shop: Shop) -> None:
         "duplicates": 0,
         "tables": {"customers": 2, "orders": 1, "order_lines": 2, "contacts": 2},
         "refused": [],
+        "late_from": None,
     }
     assert json.loads(json.dumps(result)) == result
 
@@ -268,6 +172,8 @@ def test_finish_adds_the_shards_up_and_says_where_the_record_is(shop: Shop) -> N
         "rejected": 0,
         "duplicates": 0,
         "tables": {"customers": 2, "orders": 2, "order_lines": 3, "contacts": 2},
+        "late_from": None,
+        "findings": [],
         "data_docs": "data_docs/index.html",
     }
 

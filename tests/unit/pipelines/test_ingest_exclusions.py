@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,6 +65,7 @@ class Shop:
             lake=self.lake,
             vault=FakeVault(),
             quality=FakeQuality(),
+            now=datetime(2017, 3, 3, tzinfo=UTC),
         )
         return ingest.drain()
 

@@ -3,14 +3,16 @@
 import re
 from base64 import b64encode
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.page import Page, TierRow, render
-from tests.fakes.page import CAMPAIGN, CARD, IMAGE, MODEL, PAGE, SENT, page
+from tests.fakes.page import CAMPAIGN, CARD, IMAGE, MODEL, PAGE, REASON, SENT, page
 
 
 class Parsed(HTMLParser):
@@ -50,10 +52,12 @@ def text(shown: Page) -> str:
         "55 at high risk, 202 USD of expected spend at risk",
         "0.862 AUC of lightgbm on later cutoffs; the best simple rule has 0.751",
         "231 messages sent",
-        "34 rows in quarantine, 1,564,470 accepted",
+        "34 rows in quarantine, 21 of them open; 1,564,470 accepted",
         "562 landing files, 2 of them refused; complete up to 2017-11-27",
         "orders 140,771 order lines 1,322,181",
-        "orders customer_id required 33",
+        "refused: 2017-11-21/sales.csv line 3, byte 17: not UTF-8",
+        "missing day: 2017-11-22 nothing has arrived for 2017-11-22",
+        "orders customer_id missing 33 21",
         "Trained as of 2017-11-19. Means over the test cutoffs 2017-10-01, 2017-10-29",
         "Base rate 12.5 %",
         "recency rule 0.751 0.319 0.0977 0.334 0.030 3.26",
@@ -111,7 +115,9 @@ def hostile(word: str) -> Page:
         intake=replace(
             PAGE.intake,
             tables={word: 1, "order_lines": 1},
-            quarantine=({"table": word, "field": word, "rule": word, "rows": 1},),
+            reasons=(replace(REASON, table=word, field=word, rule=word),),
+            refused={word: word, f"{word} again": word},
+            findings=(Finding(Kind.MISSING, date(2017, 11, 22), word),),
         ),
         model=replace(
             MODEL,
@@ -177,10 +183,12 @@ def test_rules_without_a_model_beside_them_make_no_claim_of_a_model() -> None:
 
 
 def test_without_campaigns_quarantine_or_note_the_page_says_so() -> None:
-    shown = text(page(campaigns=(), note=None, intake=replace(PAGE.intake, quarantine=(), rejected=0, refused=0)))
+    clean = replace(PAGE.intake, reasons=(), quarantined=0, open=0, refused={}, findings=())
+    shown = text(page(campaigns=(), note=None, intake=clean))
     assert "No campaign has run on this cutoff." in shown
     assert "0 messages sent" in shown
-    assert "quarantined from field rule rows nothing 0" in shown
+    assert "quarantined from field rule rows open nothing 0 0" in shown
+    assert "need a person" not in shown
     assert "562 landing files; complete up to" in shown
     assert "These data are real." not in shown
 

@@ -44,6 +44,12 @@ CUTOFF = Param(
 )
 
 
+def due_at(context: Mapping[str, Any]) -> datetime | None:
+    """The instant that a scheduled run is for; None for a run that a person or another run has started."""
+    run = context["dag_run"]
+    return run.logical_date if run.run_type == "scheduled" else None
+
+
 def cutoff_of(context: Mapping[str, Any]) -> str | None:
     """The run's cutoff as an ISO date: its parameter, else its latest triggering event's; None if it has neither.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -21,7 +22,14 @@ class OnlineWriter(Protocol):
     """An online store that takes rows by the batch."""
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
-        """Write every row that is not older than what the store holds; returns how many were written."""
+        """Write every row that is not older than what the store holds; returns how many were written.
+
+        Raises FeatureStoreError when the store cannot be reached or has not been set up.
+        """
+        ...
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Inside the block the store's own errors, of Feast's reading too, become FeatureStoreErrors with a remedy."""
         ...
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain, repeat
 from typing import Any
 
@@ -54,18 +55,21 @@ class RedisRows:
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         from redis import Redis
+
+        with self.explained(), closing(Redis.from_url(self._url)) as client:
+            return _write(client, project, batches)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
         from redis.exceptions import RedisError
 
-        client = Redis.from_url(self._url)
         try:
-            return _write(client, project, batches)
+            yield
         except RedisError as error:
             raise FeatureStoreError(
-                f"the Redis online store refused rows or cannot be reached: {error}. Check HOLDFAST_FEAST_ONLINE_URL "
-                "and the server; what was written so far is whole, and a repeated run completes it."
+                f"the Redis online store cannot be reached or refuses to serve: {error}. Check "
+                "HOLDFAST_FEAST_ONLINE_URL and the server; what was written is whole, and a repeated run completes it."
             ) from error
-        finally:
-            client.close()
 
 
 def _write(client: Any, project: str, batches: Iterable[Rows]) -> int:

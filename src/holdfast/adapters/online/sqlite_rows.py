@@ -27,15 +27,26 @@ class SqliteRows:
         self._path = path
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
-        with closing(sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+        opened = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
+        with self.explained(), closing(opened) as connection:
             return sum(_write(connection, project, rows) for rows in batches)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise FeatureStoreError(
+                f"the online store {self._path} cannot serve: {error}. Where a table is missing, run the features DAG "
+                "(or `feast apply`) first."
+            ) from error
 
 
 def _write(connection: sqlite3.Connection, project: str, rows: Rows) -> int:
     table = f'"{project}_{rows.view}"'
     at, created = _stored(rows.event_time), _stored(rows.created)
     keys = entity_keys(rows.customers)
-    with _transaction(connection, rows.view):
+    with _transaction(connection):
         newer = _newer(connection, table, keys, (at, created))
         wanted = [key not in newer for key in keys]
         for name, column in rows.columns.items():
@@ -67,17 +78,13 @@ def _newer(
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection, view: str) -> Iterator[None]:
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction that holds the write lock from its start, so that what it reads nobody changes meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
-    except BaseException as error:
+    except BaseException:
         connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
-            raise FeatureStoreError(
-                f"the online store has no table for the view {view!r}. Run the features DAG (or `feast apply`) first."
-            ) from error
         raise
     connection.execute("COMMIT")
 

@@ -1,0 +1,75 @@
+"""The `holdfast audit` commands: whether what the models learn from can be trusted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from holdfast import terminal
+from holdfast.errors import HoldfastError
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def _command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that ends with one clear message, not a traceback, when Holdfast itself says what is wrong."""
+
+    @app.command(name=function.__name__)
+    @functools.wraps(function)
+    def told(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except HoldfastError as error:
+            terminal.tell_error(error)
+            raise typer.Exit(1) from error
+
+    return told
+
+
+@app.callback()  # without it, typer would make the only command the sub-app itself
+def audit() -> None:
+    """Check what the models learn from."""
+
+
+@_command
+def leakage(
+    cutoff: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day the set pretends to be. Default: the latest training run's."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="A Parquet file of your own: customer_id, cutoff, churned, features, and maybe part (train or test).",
+        ),
+    ] = None,
+) -> None:
+    """Find what a training set knows of the future; ends with code 1 if it finds anything.
+
+    Labels, population and split are checked on all rows; the features of three cutoffs are computed anew from what
+    was known before each.
+    """
+    from holdfast import wiring
+
+    day = cutoff.date() if cutoff else None
+    path = file or wiring.training_set(day)
+    report = wiring.audit_leakage(
+        path, day or (wiring.latest_cutoff() if file else date.fromisoformat(path.parent.name))
+    )
+    terminal.say(
+        f"{path}: {report.rows:,} rows of {report.cutoffs} cutoffs; features computed anew as of "
+        f"{', '.join(map(str, report.recomputed))}"
+    )
+    for finding in report.findings:
+        terminal.show(f"[red]✗[/] [bold]{finding.leak}[/] ({finding.rows:,} rows): {escape(finding.told)}")
+    if report.findings:
+        raise typer.Exit(1)
+    terminal.show("[green]✓[/] nothing in it knows the future")
