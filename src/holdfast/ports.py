@@ -87,10 +87,13 @@ class Landing(Protocol):
 
 
 class Quality(Protocol):
-    """Expectations on the accepted rows of a lake table, and the record of every validation."""
+    """Expectations on rows before they are stored, and the record of every validation."""
 
     def check(self, table: str, rows: pd.DataFrame, name: str) -> None:
-        """Validate and record under ``name``. Raises QualityError naming the expectation and the observed value."""
+        """Validate rows of a lake table, or one cutoff's of a feature view, and record it under ``name``.
+
+        Raises QualityError naming the expectation and the observed value.
+        """
         ...
 
     def publish(self) -> Path:
@@ -149,6 +152,11 @@ class FeaturesAsOf:
 
     cutoff: date
     views: Mapping[str, pd.DataFrame]
+
+    @property
+    def customers(self) -> int:
+        """How many customers are known; every view has them all."""
+        return max(len(rows) for rows in self.views.values())
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def ingest() -> Ingest:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=datetime.now(UTC),
         rules=own.ingest,
         calendar=shop.calendar,
@@ -202,7 +202,7 @@ def retry(now: datetime) -> Retry:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=now,
     )
 
@@ -219,8 +219,12 @@ def feature_engine() -> FeatureEngine:
     return LocalEngine(lake(), zone, here.feature_state, here.feature_workers or os.cpu_count() or 1)
 
 
+def quality() -> GreatExpectations:
+    return GreatExpectations(settings().quality_dir, settings().quality_output)
+
+
 def features() -> Features:
-    return Features(feature_engine(), lake(), feature_store(), rules(), latest_cutoff())
+    return Features(feature_engine(), lake(), quality(), feature_store(), rules(), latest_cutoff())
 
 
 def training() -> Training:

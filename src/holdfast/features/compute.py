@@ -25,6 +25,9 @@ from holdfast.features.spec import Family
 
 CUSTOMER = "customer_id"
 
+KEYS = (CUSTOMER, "cutoff", "event_timestamp")
+"""The columns that every family view has before its features."""
+
 # So many customer-cutoff rows at a time that the arrays of a block stay in the processor's cache.
 _ROWS_PER_BLOCK = 1 << 17
 

@@ -13,7 +13,7 @@ import pandas as pd
 from holdfast.errors import MissingDataError
 from holdfast.features.catalog import FAMILIES
 from holdfast.features.fingerprint import fingerprint
-from holdfast.ports import FeatureEngine, FeatureInputs, FeatureStore, Lake
+from holdfast.ports import FeatureEngine, FeatureInputs, FeaturesAsOf, FeatureStore, Lake, Quality
 from holdfast.rules import Rules
 from holdfast.windows import cutoffs, instant
 
@@ -43,40 +43,42 @@ class _Basis:
         return cls(code, tuple(families), tuple((name, version) for name, version in versions))
 
 
+@dataclass(frozen=True)
 class Features:
     """``complete_to`` is the day up to (not including) which the lake holds all that happened."""
 
-    def __init__(self, engine: FeatureEngine, lake: Lake, store: FeatureStore, rules: Rules, complete_to: date) -> None:
-        self._engine = engine
-        self._lake = lake
-        self._store = store
-        self._rules = rules
-        self._complete_to = complete_to
+    engine: FeatureEngine
+    lake: Lake
+    quality: Quality
+    store: FeatureStore
+    rules: Rules
+    complete_to: date
 
     def compute(self, cutoff: str) -> dict[str, Any]:
         """Store the features as of ``cutoff`` and of every training cutoff before it.
 
         What is stored already is computed again only where the lake has changed before that cutoff, or the code or the
-        families that are on have. Returns how many customers, features and cutoffs are stored, how many cutoffs were
-        computed for it, and which families are off. Raises MissingDataError when the lake is not complete up to
-        ``cutoff`` or knows no purchase before it.
+        families that are on have. What is declared of the features is expected of those as of ``cutoff``. Returns how
+        many customers, features and cutoffs are stored, how many cutoffs were computed for it, and which families are
+        off. Raises MissingDataError when the lake is not complete up to ``cutoff`` or knows no purchase before it, and
+        QualityError when a feature is not as declared.
         """
         day = date.fromisoformat(cutoff)
-        if day > self._complete_to:
+        if day > self.complete_to:
             raise MissingDataError(
                 f"features as of {day} need all that happened before it, but the lake is complete only up to "
-                f"{self._complete_to}. Land the missing days, or choose a cutoff no later than {self._complete_to}."
+                f"{self.complete_to}. Land the missing days, or choose a cutoff no later than {self.complete_to}."
             )
-        training = self._rules.training
+        training = self.rules.training
         days = sorted({*cutoffs(training.first_cutoff, day, training.step_days), day})
-        inputs = self._engine.inputs()
+        inputs = self.engine.inputs()
         customers = self._valid(days, inputs)
         new = [one for one in days if one not in customers]
-        for found in self._engine.compute(new):
-            self._store.write(found.views)
-            customers[found.cutoff] = max(len(rows) for rows in found.views.values())
-        if not customers[day]:
-            raise MissingDataError(f"no customer has a purchase before {day}. Land earlier history first.")
+        for found in self.engine.compute(new):
+            if found.cutoff == day:
+                self._expect(found)
+            self.store.write(found.views)
+            customers[found.cutoff] = found.customers
         self._remember(customers, inputs)
         on = {family.name for family in inputs.families}
         return {
@@ -88,27 +90,33 @@ class Features:
             "off": [family.name for family in FAMILIES if family.name not in on],
         }
 
+    def _expect(self, found: FeaturesAsOf) -> None:
+        if not found.customers:
+            raise MissingDataError(f"no customer has a purchase before {found.cutoff}. Land earlier history first.")
+        for view, rows in found.views.items():
+            self.quality.check(view, rows, f"features as of {found.cutoff}")
+
     def materialize(self, cutoff: str, computed: dict[str, Any]) -> dict[str, Any]:
         """Apply the registry and copy the cutoff's features online; ``computed`` passed on with the views' names."""
-        views = self._store.apply()
-        self._store.materialize(instant(date.fromisoformat(cutoff), self._rules.shop.zone))
+        views = self.store.apply()
+        self.store.materialize(instant(date.fromisoformat(cutoff), self.rules.shop.zone))
         return {**computed, "views": views}
 
     def _valid(self, days: Sequence[date], inputs: FeatureInputs) -> dict[date, int]:
         """Those of the days whose stored features are what a computation would give now; how many customers each."""
-        if not self._lake.exists(COMPUTED):
+        if not self.lake.exists(COMPUTED):
             return {}
         now = _Basis.of(inputs)
-        stored = self._store.stored([family.view for family in inputs.families])
-        rows = self._lake.read(COMPUTED, where={"cutoff": [day.isoformat() for day in days]})
+        stored = self.store.stored([family.view for family in inputs.families])
+        rows = self.lake.read(COMPUTED, where={"cutoff": [day.isoformat() for day in days]})
         valid = {}
         for text, those in rows.groupby("basis"):
             basis = _Basis.parse(str(text))
             if (basis.fingerprint, basis.families) != (now.fingerprint, now.families):
                 continue
-            unchanged = self._engine.unchanged_before(dict(basis.versions))
+            unchanged = self.engine.unchanged_before(dict(basis.versions))
             for cutoff, customers in zip(those["cutoff"], those["customers"], strict=True):
-                at = instant(date.fromisoformat(cutoff), self._rules.shop.zone)
+                at = instant(date.fromisoformat(cutoff), self.rules.shop.zone)
                 if unchanged is not None and at <= unchanged and cutoff in stored:
                     valid[date.fromisoformat(cutoff)] = int(customers)
         return valid
@@ -116,4 +124,4 @@ class Features:
     def _remember(self, customers: dict[date, int], inputs: FeatureInputs) -> None:
         names = [day.isoformat() for day in customers]
         rows = pd.DataFrame({"cutoff": names, "customers": list(customers.values()), "basis": _Basis.of(inputs).text()})
-        self._lake.replace(COMPUTED, rows, where={"cutoff": names})
+        self.lake.replace(COMPUTED, rows, where={"cutoff": names})

@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from holdfast.errors import MissingDataError
+from holdfast.errors import MissingDataError, QualityError
 from holdfast.pipelines import features
 from holdfast.pipelines.features import Features
 from tests.fakes.feature_engine import FakeFeatureEngine
 from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.quality import FakeQuality
 from tests.fakes.shop import ZONE, Line, Review, tables
 from tests.fakes.small_shop import LAST_DAY, RULES, lake, shop
 
@@ -22,12 +23,12 @@ class Bench:
     """A shop's features pipeline on a lake and a store in memory."""
 
     def __init__(self) -> None:
-        self.lake, self.store = lake(shop()), FakeFeatureStore()
+        self.lake, self.store, self.quality = lake(shop()), FakeFeatureStore(), FakeQuality()
 
     def run(self, cutoff: str, unchanged: datetime | None = None) -> tuple[dict, list[date]]:
         """Run as of ``cutoff``; what it told, and the cutoffs that it computed."""
         engine = FakeFeatureEngine(self.lake, ZONE, unchanged)
-        told = Features(engine, self.lake, self.store, RULES, LAST_DAY).compute(cutoff)
+        told = Features(engine, self.lake, self.quality, self.store, RULES, LAST_DAY).compute(cutoff)
         return told, [day for asked in engine.asked for day in asked]
 
 
@@ -101,3 +102,17 @@ def test_a_cutoff_that_the_lake_does_not_reach_is_refused(bench: Bench) -> None:
 def test_a_cutoff_before_the_first_purchase_is_refused(bench: Bench) -> None:
     with pytest.raises(MissingDataError, match="no customer has a purchase before 2016-12-31"):
         bench.run("2016-12-31")
+
+
+def test_what_is_declared_of_features_is_expected_of_the_cutoff_asked_for(bench: Bench) -> None:
+    bench.run("2017-02-22")
+    assert {name for _, name, _ in bench.quality.checked} == {"features as of 2017-02-22"}
+    assert {view for view, _, _ in bench.quality.checked} >= {"customer_rhythm", "customer_activity"}
+
+
+def test_features_that_are_not_as_declared_are_not_stored(bench: Bench) -> None:
+    bench.quality.failing.add("customer_rhythm")
+    with pytest.raises(QualityError, match="customer_rhythm, features as of 2017-02-22"):
+        bench.run("2017-02-22")
+    with pytest.raises(MissingDataError, match="2017-02-22"):
+        bench.store.snapshot(date(2017, 2, 22))
