@@ -93,7 +93,12 @@ def _train(end: DagEnd) -> str:
 def _score(end: DagEnd) -> str:
     done = end.value("publish")
     tiers = ", ".join(f"{count:,} {tier}" for tier, count in done["tiers"].items())
-    return f"{done['customers']:,} customers scored by version {done['model_version']}: {tiers}"
+    moved = end.value("drift")
+    return (
+        f"{done['customers']:,} customers scored by version {done['model_version']}: {tiers}; since "
+        f"{moved['reference']} {len(moved['major'])} of {moved['features']} features have moved much, "
+        f"{len(moved['moderate'])} a little"
+    )
 
 
 def _intervene(end: DagEnd) -> str:

@@ -43,6 +43,7 @@ from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
@@ -233,6 +234,10 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def drift_watch() -> DriftWatch:
+    return DriftWatch(lake(), feature_store(), registry(), rules())
 
 
 def campaign_names() -> list[str]:
