@@ -25,7 +25,7 @@ from holdfast.campaign.policy import Selection
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
 from holdfast.ports import Alias

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import Alias

@@ -8,8 +8,8 @@ from datetime import date
 
 import pandas as pd
 
-from holdfast.model.candidates import FittedModel
 from holdfast.model.evaluation import Evaluation
+from holdfast.model.fitted import FittedModel
 
 
 @dataclass(frozen=True)

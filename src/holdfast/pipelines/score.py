@@ -14,7 +14,7 @@ import pandas as pd
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, families_in, present
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.reasons import top_reasons
 from holdfast.model.record import FeatureService, unserved
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch

@@ -16,8 +16,9 @@ from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
 from holdfast.model.backtest import backtest, fit_on, predict, rows_of
-from holdfast.model.candidates import Candidate, FittedModel, candidate
+from holdfast.model.candidates import Candidate, candidate
 from holdfast.model.evaluation import Evaluation, evaluate
+from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
