@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import audit_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
+from holdfast import audit_cli, horizon_cli, lake_cli, model_cli, quarantine_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
+app.add_typer(model_cli.app, name="model")
 
 
 class Sample(StrEnum):
@@ -110,6 +111,11 @@ def run(
     from holdfast import wiring
 
     settings = wiring.prepare()
+    if settings.approval == "ask":
+        raise SettingsError(
+            "`holdfast run` has no page where a person could approve a model. Set HOLDFAST_APPROVAL=auto, so that one "
+            "that passes the gate becomes champion unasked, or use `holdfast up`."
+        )
     if sample is None:
         _require_data(settings)
     from holdfast import loop

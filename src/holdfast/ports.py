@@ -26,10 +26,10 @@ from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Verdict
+from holdfast.model.promotion import Decision, Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
 
-Alias = Literal["champion", "challenger"]
+Alias = Literal["champion", "challenger", "previous"]
 
 
 @dataclass(frozen=True)
@@ -258,8 +258,23 @@ class ModelRegistry(Protocol):
         """The version that now holds this alias, if any."""
         ...
 
-    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
-        """Write the verdict on the version and, when it says so, make it the champion in one step."""
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
+        """Write the gate's verdict on the version, and its ``story`` (Markdown) for whoever reviews it."""
+        ...
+
+    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+        """Write the decision on the version and, if it is approved, make it the champion and its predecessor previous.
+
+        Of several at once, one comes first. Raises ModelError when ``replacing`` (a version, None for nobody) is no
+        longer the champion; a repeated approval changes nothing.
+        """
+        ...
+
+    def rollback(self, decision: Decision) -> ModelVersion:
+        """Let the previous champion and the present one change places; returns the version that is champion now.
+
+        Raises ModelError when there is no previous champion.
+        """
         ...
 
     def load(self, version: ModelVersion) -> FittedModel:

@@ -137,6 +137,20 @@ class Training(Rule):
         return self
 
 
+class Gate(Rule):
+    """What a challenger must show before it is proposed as champion.
+
+    It is compared on the same customers at the same later cutoffs, by ``resamples`` of a paired bootstrap. ``margin``
+    is how much of the deciding metric it may be worse and still count as not worse; ``calibration_error`` and
+    ``scoring_milliseconds`` (for 1,000 customers) are the most that is allowed.
+    """
+
+    margin: Annotated[float, Field(ge=0)] = 0.005
+    calibration_error: Share = 0.05
+    scoring_milliseconds: Annotated[float, Field(gt=0)] = 2000
+    resamples: Annotated[int, Field(ge=100)] = 1000
+
+
 class ThresholdTiers(Rule):
     """Tier by probability: high from ``high`` on, medium from ``medium`` on, low below."""
 
@@ -174,5 +188,6 @@ class Rules(Rule):
     label: Label
     population: Population
     training: Training
+    gate: Gate = Gate()
     tiers: Annotated[ThresholdTiers | CapacityTiers, Field(discriminator="by")]
     scoring: Scoring

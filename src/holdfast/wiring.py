@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -29,7 +30,7 @@ from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.registry import MlflowRegistry
+from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.spark_engine import SparkEngine
@@ -40,6 +41,7 @@ from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.model.record import ModelVersion
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
@@ -49,12 +51,13 @@ from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
-from holdfast.ports import FeatureEngine
+from holdfast.ports import Alias, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -95,7 +98,7 @@ def feature_store() -> FeastStore:
 
 def registry() -> MlflowRegistry:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts)
+    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
 
 
 def _engine() -> Engine:
@@ -230,6 +233,25 @@ def features() -> Features:
 
 def training() -> Training:
     return Training(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def aliased_models() -> dict[Alias, ModelVersion]:
+    """The versions that hold an alias. Raises MissingDataError when no model was ever registered."""
+    known = registry()
+    aliases: tuple[Alias, ...] = ("champion", "previous", "challenger")
+    found = {alias: known.aliased(alias) for alias in aliases}
+    if not any(found.values()):
+        raise MissingDataError("no model was ever registered. Run the train DAG first.")
+    return {alias: version for alias, version in found.items() if version is not None}
+
+
+def promotion() -> Promotion:
+    pages = settings().mlflow_pages
+
+    def page(version: ModelVersion) -> str:
+        return f"{pages}/#/models/{MODEL_NAME}/versions/{version.version}"
+
+    return Promotion(lake(), registry(), _scratch(), rules(), time.perf_counter, page)
 
 
 def scoring() -> Scoring:

@@ -119,10 +119,13 @@ def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) 
 
 def test_training_again_on_the_same_data_leaves_the_champion_and_says_why(loop: Loop) -> None:
     champion = wiring.registry().aliased("champion")
-    verdict = run(loop, "train").value("promote")
+    end = run(loop, "train")
     assert wiring.registry().aliased("champion") == champion
-    assert not verdict["promoted"]
-    assert "no test cutoff is later" in verdict["reason"]
+    assert "no test cutoff is later" in end.value("weigh")["reason"]
+    assert {task.task: task.state for task in end.tasks if task.task in ("approve", "promote")} == {
+        "approve": "skipped",
+        "promote": "skipped",
+    }
 
 
 def test_every_active_customer_is_scored_once_with_a_tier_and_reasons(loop: Loop) -> None:

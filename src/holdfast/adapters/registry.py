@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import Any
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Verdict
+from holdfast.model.promotion import Decision, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import Alias
 
 MODEL_NAME = "holdfast-churn"
 _MODEL_DESCRIPTION = (
     "Probability that a customer places no order within the horizon after the cutoff. "
-    "`champion` scores; `challenger` is the latest that asked for its place."
+    "`champion` scores; `challenger` is the latest that asked for its place; `previous` was champion before."
 )
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 # Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
@@ -29,12 +30,14 @@ _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas")
 class MlflowRegistry:
     """The ModelRegistry port on an MLflow tracking server or database (``url``).
 
-    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created.
+    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created. MLflow moves one alias at
+    a time, whatever it was before; ``alone`` gives a context that one process at a time is in, for moving two.
     """
 
-    def __init__(self, url: str, artifacts_dir: Path) -> None:
+    def __init__(self, url: str, artifacts_dir: Path, alone: Callable[[], AbstractContextManager[object]]) -> None:
         self._url = url
         self._artifacts_dir = artifacts_dir
+        self._alone = alone
 
     def log(self, run: CandidateRun) -> str:
         mlflow = self._mlflow()
@@ -92,13 +95,49 @@ class MlflowRegistry:
                 return None  # neither the model nor the alias exists before the first promotion
             raise
 
-    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
         client = self._client()
-        client.update_model_version(MODEL_NAME, version.version, description=_description(version, verdict))
-        client.set_model_version_tag(MODEL_NAME, version.version, "promoted", str(verdict.promote).lower())
+        client.update_model_version(MODEL_NAME, version.version, description=story)
+        client.set_model_version_tag(MODEL_NAME, version.version, "gate", "passed" if verdict.passed else "not passed")
         client.set_model_version_tag(MODEL_NAME, version.version, "verdict", verdict.reason)
-        if verdict.promote:
-            client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+
+    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+        with self._alone():
+            champion = self.aliased("champion")
+            if champion is not None and champion.version == version.version:
+                return
+            if decision.approved and (champion.version if champion else None) != replacing:
+                raise ModelError(
+                    f"version {version.version} was weighed against {_named(replacing)}, but {_named(champion)} is the "
+                    "champion now: another promotion or a rollback came between. Run the train DAG again."
+                )
+            self._note(version, "decision", str(decision))
+            if decision.approved:
+                self._crown(version, champion)
+
+    def rollback(self, decision: Decision) -> ModelVersion:
+        with self._alone():
+            champion, previous = self.aliased("champion"), self.aliased("previous")
+            if champion is None or previous is None:
+                raise ModelError("there is no previous champion to go back to: at most one model was ever promoted.")
+            self._note(champion, "rolled_back", f"by {decision.by} at {decision.at:%Y-%m-%d %H:%M} UTC")
+            self._crown(previous, champion)
+            return previous
+
+    def _crown(self, version: ModelVersion, champion: ModelVersion | None) -> None:
+        """The alias champion moves last: until then nothing has changed for those who score."""
+        client = self._client()
+        if champion is not None:
+            client.set_registered_model_alias(MODEL_NAME, "previous", champion.version)
+        client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+
+    def _note(self, version: ModelVersion, name: str, told: str) -> None:
+        """Put it on the version as a tag, and at the end of its story."""
+        client = self._client()
+        story = client.get_model_version(MODEL_NAME, version.version).description or ""
+        client.set_model_version_tag(MODEL_NAME, version.version, name, told)
+        line = f"{name.replace('_', ' ').capitalize()}: {told}."
+        client.update_model_version(MODEL_NAME, version.version, description=f"{story.rstrip()}\n\n{line}\n")
 
     def load(self, version: ModelVersion) -> FittedModel:
         mlflow = self._mlflow()
@@ -183,15 +222,6 @@ def _version(registered: Any) -> ModelVersion:
     )
 
 
-def _description(version: ModelVersion, verdict: Verdict) -> str:
-    """The story of a version, in Markdown, for whoever reviews it in MLflow."""
-    rows = "\n".join(
-        f"| {comparison.rival} | {', '.join(map(str, comparison.cutoffs))} "
-        f"| {comparison.challenger_value:.4f} | {comparison.rival_value:.4f} |"
-        for comparison in verdict.comparisons
-    )
-    return (
-        f"{verdict.reason}\n\n"
-        f"Candidate `{version.candidate}`, fitted on labels up to {version.trained_to}, run `{version.run_id}`.\n\n"
-        f"| against | test cutoffs | challenger's {verdict.metric} | the rival's |\n|---|---|---|---|\n{rows}\n"
-    )
+def _named(version: ModelVersion | str | None) -> str:
+    number = version.version if isinstance(version, ModelVersion) else version
+    return "nobody" if number is None else f"version {number}"

@@ -1,9 +1,8 @@
-"""Training as of a cutoff: one training set, one run a candidate, one challenger, and the gate to champion."""
+"""Training as of a cutoff: one training set, one run a candidate, and the best of them as challenger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,16 +10,15 @@ import numpy as np
 import pandas as pd
 
 from holdfast import dataset
-from holdfast.errors import MissingDataError, ModelError, SettingsError
+from holdfast.errors import MissingDataError, SettingsError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
-from holdfast.model.backtest import backtest, fit_on, predict, rows_of
+from holdfast.model.backtest import backtest, fit_on, rows_of
 from holdfast.model.candidates import Candidate, candidate
-from holdfast.model.evaluation import Evaluation, evaluate
+from holdfast.model.evaluation import evaluate
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
-from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
+from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.windows import instant
@@ -130,45 +128,6 @@ class Training:
             "run_ids": {one["candidate"]: one["run_id"] for one in results},
         }
 
-    def promote(self, registered: Mapping[str, Any], prepared: Mapping[str, Any]) -> dict[str, Any]:
-        """Decide whether the challenger becomes the champion, and write the verdict into the registry.
-
-        Returns the verdict. Raises ModelError when the challenger is no longer the version that was registered.
-        """
-        challenger, champion = self._registry.aliased("challenger"), self._registry.aliased("champion")
-        if challenger is None or challenger.version != registered["version"]:
-            raise ModelError(
-                f"version {registered['version']} was registered, but the challenger now is "
-                f"{challenger.version if challenger else 'nobody'}: another run came between. Clear the later run."
-            )
-        if champion is not None and champion.version == challenger.version:
-            verdict = Verdict(True, f"Version {champion.version} is the champion already.", self._metric, ())
-        else:
-            verdict = self._decide(challenger, champion, prepared)
-            self._registry.settle(challenger, verdict)
-        return {"version": challenger.version, "candidate": challenger.candidate, **_told(verdict)}
-
-    def _decide(self, challenger: ModelVersion, champion: ModelVersion | None, prepared: Mapping[str, Any]) -> Verdict:
-        kept = self._lake.read(BACKTESTS, where={"trained_at": [prepared["cutoff"]]})
-        evaluations = {str(name): evaluate(rows) for name, rows in kept.groupby("candidate")}
-        rules = {name: evaluation for name, evaluation in evaluations.items() if candidate(name).baseline}
-        incumbent = None if champion is None else self._incumbent(champion, prepared)
-        return decide(self._metric, evaluations[challenger.candidate], rules, incumbent)
-
-    def _incumbent(self, champion: ModelVersion, prepared: Mapping[str, Any]) -> Incumbent:
-        """The champion's stored model, scored on the test cutoffs that it cannot have seen, if it still can score."""
-        training = self._scratch.read(prepared["path"])
-        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(training))))
-        if why is not None:
-            return Incumbent(champion.version, champion.trained_to, None, why)
-        tests = tuple(date.fromisoformat(one) for one in prepared["test_cutoffs"])
-        later = trusted_cutoffs(tests, champion.trained_to)
-        evaluation: Evaluation | None = None
-        if later:
-            rows = rows_of(training, later)
-            evaluation = evaluate(predict(self._registry.load(champion), rows))
-        return Incumbent(champion.version, champion.trained_to, evaluation)
-
     def _keep_backtests(self, results: Sequence[Mapping[str, Any]]) -> None:
         parts = [
             self._scratch.read(one["predictions"]).assign(
@@ -204,10 +163,6 @@ class Training:
     def _matured(self, day: date) -> list[date]:
         return dataset.matured(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
-    @property
-    def _metric(self) -> str:
-        return self._rules.training.metric
-
 
 def _require_features(rows: pd.DataFrame) -> None:
     """Who has a label has ordered before, and so has features wherever they were computed."""
@@ -232,18 +187,4 @@ def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: 
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
         "importance": plots.importance(model.features, np.abs(model.contributions(latest)).mean(axis=0)),
-    }
-
-
-def _told(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON-able values."""
-    comparisons = [
-        {**asdict(one), "cutoffs": [day.isoformat() for day in one.cutoffs], "won": one.won}
-        for one in verdict.comparisons
-    ]
-    return {
-        "promoted": verdict.promote,
-        "reason": verdict.reason,
-        "metric": verdict.metric,
-        "comparisons": comparisons,
     }

@@ -1,7 +1,7 @@
 """Scoring as of a cutoff: shards, tiers, reasons and one publication."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, fed_by
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation
-from holdfast.model.promotion import Verdict
+from holdfast.model.promotion import Decision
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.pipelines.score import SCORES, Scoring, shard_of
 from holdfast.rules import Rules
@@ -27,7 +27,7 @@ from tests.fakes.small_shop import RULES, feature_store, shop
 CUTOFF = "2017-06-04"
 ON = tuple(feature.name for family in fed_by(["orders", "order_lines", "products"], []) for feature in family.features)
 SERVICE = FeatureService(MODEL_SERVICE, ON)
-PROMOTE = Verdict(True, "Promoted.", "auc", ())
+APPROVED = Decision(True, "Ann", datetime(2026, 1, 5, tzinfo=UTC))
 
 
 class Bench:
@@ -44,7 +44,8 @@ class Bench:
         model = candidate("logistic").fit(features, churned, 7)
         day = date(2017, 6, 4)
         run = CandidateRun("logistic", day, day, model, service, Evaluation({}), {}, {}, features, {})
-        self.registry.settle(self.registry.register(self.registry.log(run)), PROMOTE)
+        champion = self.registry.aliases.get("champion")
+        self.registry.decide(self.registry.register(self.registry.log(run)), APPROVED, champion)
 
     def run(self, cutoff: str = CUTOFF) -> dict[str, Any]:
         return self.scoring.publish(cutoff, [self.scoring.score(cutoff, shard) for shard in self.scoring.shards()])
