@@ -95,6 +95,7 @@ def train() -> None:
         options=OPTIONS,
         defaults=[SETTINGS.approval_default],
         response_timeout=timedelta(hours=SETTINGS.approval_hours),
+        doc_md="Asks a person whether the challenger shall become champion, and shows what the gate found.",
     )
     prepared = audit(prepare())
     fitted = fit.partial(prepared=prepared).expand(candidate=candidates())

@@ -39,7 +39,7 @@ def rollback() -> None:
     Scoring uses it from its next run on.
     """
     from holdfast import wiring
-    from holdfast.model.promotion import Decision
+    from holdfast.model.decision import Decision
 
     who = f"{getpass.getuser()} on the command line"
     restored = wiring.promotion().rollback(Decision(approved=True, by=who, at=datetime.now(UTC)))

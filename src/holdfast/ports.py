@@ -25,8 +25,9 @@ from holdfast.campaign.policy import Selection
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
+from holdfast.model.decision import Decision
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Decision, Verdict
+from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
 
 Alias = Literal["champion", "challenger", "previous"]

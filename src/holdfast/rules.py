@@ -141,12 +141,13 @@ class Gate(Rule):
     """What a challenger must show before it is proposed as champion.
 
     It is compared on the same customers at the same later cutoffs, by ``resamples`` of a paired bootstrap. ``margin``
-    is how much of the deciding metric it may be worse and still count as not worse; ``calibration_error`` and
-    ``scoring_milliseconds`` (for 1,000 customers) are the most that is allowed.
+    is how much of the deciding metric it may be worse and still count as not worse; ``calibration_error`` is the most
+    that its error may exceed what chance gives at that number of customers, ``scoring_milliseconds`` the longest that
+    scoring 1,000 customers may take.
     """
 
     margin: Annotated[float, Field(ge=0)] = 0.005
-    calibration_error: Share = 0.05
+    calibration_error: Share = 0.02
     scoring_milliseconds: Annotated[float, Field(gt=0)] = 2000
     resamples: Annotated[int, Field(ge=100)] = 1000
 

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
+from holdfast.model.decision import Decision
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Decision, Verdict
+from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
 from holdfast.ports import Alias
 

@@ -17,8 +17,9 @@ from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.errors import ModelError
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
-from holdfast.model.promotion import Check, Decision, Verdict
+from holdfast.model.promotion import Check, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import ModelRegistry
 from tests.fakes.registry import FakeRegistry

@@ -12,8 +12,9 @@ from typing import Any
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
+from holdfast.model.decision import Decision
 from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Decision, Verdict
+from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import Alias
 

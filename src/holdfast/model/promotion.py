@@ -1,10 +1,10 @@
-"""The gate: what a challenger must show before it may take the champion's place, and what a person then decides."""
+"""The gate: what a challenger must show before it may take the champion's place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from holdfast.model.candidates import CANDIDATES
 from holdfast.model.comparison import Difference
@@ -38,18 +38,6 @@ class Verdict:
         if self.passed:
             return f"Passed: {'; '.join(check.found for check in self.checks)}."
         return f"Not passed: {'; '.join(check.found for check in self.checks if not check.passed)}."
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided about a challenger that passed: by whom, when (UTC), and in what way it was asked."""
-
-    approved: bool
-    by: str
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"{'approved' if self.approved else 'rejected'} by {self.by} at {self.at:%Y-%m-%d %H:%M} UTC"
 
 
 def trusted_cutoffs(test_cutoffs: Sequence[date], trained_to: date) -> tuple[date, ...]:
@@ -89,13 +77,17 @@ def deserves_the_place(challenger: ModelVersion, champion: ModelVersion, differe
 
 
 def calibrated(evaluation: Evaluation, gate: Gate) -> Check:
-    """Whether a probability means what it says, on the mean of the test cutoffs."""
-    error = evaluation.mean.calibration_error
-    return Check(
-        "calibration",
-        error <= gate.calibration_error,
-        f"calibration error {error:.3f} (limit {gate.calibration_error:g})",
+    """Whether a probability means what it says, on the mean of the test cutoffs.
+
+    A perfect model has an error too, the greater the fewer customers it is judged on; only what is beyond it counts.
+    """
+    mean = evaluation.mean
+    excess = mean.calibration_error - mean.calibration_error_by_chance
+    found = (
+        f"calibration error {mean.calibration_error:.3f}, of which {mean.calibration_error_by_chance:.3f} by chance "
+        f"(limit {gate.calibration_error:g} beyond it)"
     )
+    return Check("calibration", excess <= gate.calibration_error, found)
 
 
 def fast(seconds: float, customers: int, gate: Gate) -> Check:

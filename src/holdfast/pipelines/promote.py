@@ -15,8 +15,9 @@ from holdfast.model import promotion
 from holdfast.model.backtest import predict, rows_of
 from holdfast.model.candidates import CANDIDATES
 from holdfast.model.comparison import Difference, paired_bootstrap
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import evaluate
-from holdfast.model.promotion import Check, Decision, Verdict, trusted_cutoffs
+from holdfast.model.promotion import Check, Verdict, trusted_cutoffs
 from holdfast.model.record import FeatureService, ModelVersion, unserved
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import Lake, ModelRegistry, Scratch

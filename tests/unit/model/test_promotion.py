@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from holdfast.model.comparison import Difference
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import (
     Check,
-    Decision,
     Verdict,
     beats_the_rules,
     calibrated,
@@ -87,12 +87,15 @@ def test_a_champion_of_a_kind_no_longer_known_counts_as_complex() -> None:
     assert met(0.0, -0.001, 0.001, challenger="blend", champion="oracle").passed
 
 
-def test_a_probability_must_mean_what_it_says() -> None:
+def test_a_probability_must_mean_what_it_says_as_far_as_so_few_customers_can_tell() -> None:
     def with_error(error: float) -> Evaluation:
-        return Evaluation({NOVEMBER: Metrics(100, 0.2, 0.8, 0.2, 0.1, 0.3, error, 1)})
+        metrics = Metrics(100, 0.2, 0.8, 0.2, 0.1, 0.3, error, 1, calibration_error_by_chance=0.02)
+        return Evaluation({NOVEMBER: metrics})
 
-    assert calibrated(with_error(0.03), GATE).passed
-    assert calibrated(with_error(0.031), GATE) == Check("calibration", False, "calibration error 0.031 (limit 0.03)")
+    assert calibrated(with_error(0.049), GATE).passed
+    assert calibrated(with_error(0.051), GATE) == Check(
+        "calibration", False, "calibration error 0.051, of which 0.020 by chance (limit 0.03 beyond it)"
+    )
 
 
 def test_scoring_must_be_fast_enough() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.model.promotion import Decision
+from holdfast.model.decision import Decision
 from holdfast.model.record import FeatureService
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.train import BACKTESTS, Training
@@ -103,7 +103,7 @@ def test_a_rejected_challenger_is_not_champion_and_says_who_rejected_it(bench: B
 
 @pytest.mark.parametrize(
     ("gate", "name"),
-    [({"calibration_error": 0.0}, "calibration"), ({"scoring_milliseconds": 1}, "scoring time")],
+    [({"calibration_error": -1.0}, "calibration"), ({"scoring_milliseconds": 1}, "scoring time")],
 )
 def test_one_condition_that_fails_keeps_a_challenger_from_being_proposed(
     small: Tables, gate: dict[str, float], name: str

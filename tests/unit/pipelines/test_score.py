@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, fed_by
 from holdfast.model.candidates import candidate
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation
-from holdfast.model.promotion import Decision
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.pipelines.score import SCORES, Scoring, shard_of
 from holdfast.rules import Rules
