@@ -1,0 +1,46 @@
+"""The candidates side by side on the backtest of the configured shop. Nothing is registered, nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from holdfast import dataset
+from holdfast.features.catalog import present
+from holdfast.model.candidates import configured
+from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
+from holdfast.model.treatment import Study, backtest_treated, study
+from holdfast.rules import Rules
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One candidate: what was decided on the study cutoffs, and its figures on the test cutoffs."""
+
+    candidate: str
+    baseline: bool
+    study: Study
+    evaluation: Evaluation
+    groups: tuple[OrderGroup, ...]
+
+
+def compare(rows: pd.DataFrame, names: Sequence[str], rules: Rules, complete_to: date) -> Iterator[Compared]:
+    """Backtest each candidate on the training set ``rows`` exactly as a training run does (``pipelines.train``)."""
+    own, horizon = rules.training, rules.label.horizon_days
+    splits = dataset.splits(own, horizon, complete_to)
+    study_splits = dataset.study_splits(own, horizon, complete_to)
+    features = present(rows)
+    for name in names:
+        chosen = configured(name, horizon, own.blend)
+        studied = study(chosen, rows, study_splits, features, rules=own, horizon_days=horizon)
+        predictions = backtest_treated(chosen, rows, splits, features, of=studied, seed=own.seed)
+        yield Compared(
+            name,
+            chosen.baseline,
+            studied,
+            evaluate(predictions, own.threshold, own.resamples, own.seed),
+            tuple(by_orders(predictions, own.resamples, own.seed)),
+        )
