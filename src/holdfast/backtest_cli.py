@@ -44,7 +44,7 @@ def backtest(
     """Backtest candidates over rolling cutoffs, without training or registering anything; needs the features DAG.
 
     Each test cutoff is predicted by a model fitted only on labels that had matured by then. Figures are means over the
-    test cutoffs; in brackets is the 95 % interval over customers drawn again.
+    test cutoffs; after ± is half of the 95 % interval over customers drawn again.
     """
     from holdfast import wiring
 
@@ -54,7 +54,7 @@ def backtest(
     found: list[Compared] = []
     for one in wiring.compare(names, day):
         found.append(one)
-        terminal.say(f"{one.candidate}: AUC {one.evaluation.mean.auc:.4f}. {one.study.calibration.reason}")
+        terminal.say(f"{one.candidate}: AUC {one.evaluation.mean.auc:.4f}. {one.treatment.calibration.reason}")
     terminal.show(_table(found))
     for line in _beside(found):
         terminal.say(line)
@@ -85,7 +85,7 @@ def _cell(one: Compared, name: str) -> str:
     value, interval = one.evaluation.mean.as_dict().get(name), one.evaluation.mean_intervals.get(name)
     if value is None:
         return "–"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{value:.3f}" if interval is None else f"{value:.3f} ±{(interval.high - interval.low) / 2:.3f}"
 
 
 def _beside(found: list[Compared]) -> list[str]:
@@ -113,14 +113,14 @@ def as_json(one: Compared) -> dict[str, Any]:
         "intervals": {name: [round(of.low, 4), round(of.high, 4)] for name, of in evaluation.mean_intervals.items()},
         "by_cutoff": {str(day): _rounded(of.as_dict()) for day, of in evaluation.by_cutoff.items()},
         "calibration": {
-            "method": one.study.calibration.method,
-            "reason": one.study.calibration.reason,
+            "method": one.treatment.calibration.method,
+            "reason": one.treatment.calibration.reason,
             "trials": {
                 trial.method: _rounded({"brier": trial.brier, "calibration_error": trial.calibration_error})
-                for trial in one.study.calibration.trials
+                for trial in one.treatment.calibration.trials
             },
         },
-        "single_buyers": one.study.single_buyers.reason,
+        "single_buyers": one.treatment.single_buyers.reason,
         "by_orders": {
             group.label: {
                 "rows": group.rows,

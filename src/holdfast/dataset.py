@@ -72,8 +72,8 @@ def splits(training: Training, horizon_days: int, complete_to: date) -> list[Spl
 def study_splits(training: Training, horizon_days: int, complete_to: date) -> list[Split]:
     """The same for the ``study_cutoffs`` cutoffs before those of ``splits``, at the same distance.
 
-    On them is decided what the backtest then judges, so their labels have matured by its first cutoff. Those that have
-    no training cutoff are left out: with a short history there are fewer, or none.
+    They help to decide how the first predictions of the backtest are treated, so their labels have matured by its first
+    cutoff. Those that have no training cutoff are left out: with a short history there are fewer, or none.
     """
     first = splits(training, horizon_days, complete_to)[0].test
     grid = matured(training, horizon_days, first)

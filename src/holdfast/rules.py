@@ -119,7 +119,8 @@ class Training(Rule):
     had matured by then. ``metric`` decides which candidate is better. ``blend`` names the members of the candidate
     blend. Customers with a probability of ``threshold`` or more count as flagged in accuracy, precision, recall and F1.
     Every figure's interval comes from ``resamples`` draws of the customers. The calibration (one of ``calibration``, or
-    none) and what becomes of single buyers are decided on ``study_cutoffs`` cutoffs before the first test cutoff.
+    none) and what becomes of single buyers are decided at each test cutoff on the earlier ones and on ``study_cutoffs``
+    more before the first.
     """
 
     first_cutoff: date

@@ -12,17 +12,17 @@ from holdfast import dataset
 from holdfast.features.catalog import present
 from holdfast.model.candidates import configured
 from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
-from holdfast.model.treatment import Study, backtest_treated, study
+from holdfast.model.treatment import Treatment, test
 from holdfast.rules import Rules
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One candidate: what was decided on the study cutoffs, and its figures on the test cutoffs."""
+    """One candidate: how its model for use would be treated, and its figures on the test cutoffs."""
 
     candidate: str
     baseline: bool
-    study: Study
+    treatment: Treatment
     evaluation: Evaluation
     groups: tuple[OrderGroup, ...]
 
@@ -31,16 +31,15 @@ def compare(rows: pd.DataFrame, names: Sequence[str], rules: Rules, complete_to:
     """Backtest each candidate on the training set ``rows`` exactly as a training run does (``pipelines.train``)."""
     own, horizon = rules.training, rules.label.horizon_days
     splits = dataset.splits(own, horizon, complete_to)
-    study_splits = dataset.study_splits(own, horizon, complete_to)
+    study = dataset.study_splits(own, horizon, complete_to)
     features = present(rows)
     for name in names:
         chosen = configured(name, horizon, own.blend)
-        studied = study(chosen, rows, study_splits, features, rules=own, horizon_days=horizon)
-        predictions = backtest_treated(chosen, rows, splits, features, of=studied, seed=own.seed)
+        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         yield Compared(
             name,
             chosen.baseline,
-            studied,
-            evaluate(predictions, own.threshold, own.resamples, own.seed),
-            tuple(by_orders(predictions, own.resamples, own.seed)),
+            tested.treatment,
+            evaluate(tested.predictions, own.threshold, own.resamples, own.seed),
+            tuple(by_orders(tested.predictions, own.resamples, own.seed)),
         )

@@ -21,7 +21,7 @@ from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluat
 from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
-from holdfast.model.treatment import Study, backtest_treated, served, study
+from holdfast.model.treatment import Treatment, served, test
 from holdfast.model.worth import fit_worth
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
@@ -92,27 +92,26 @@ class Training:
         rows = self._scratch.read(prepared["path"])
         splits, cutoffs = self._splits(day), self._matured(day)
         features = present(rows)
-        studied = study(
-            chosen, rows, self._study_splits(day), features, rules=own, horizon_days=self._rules.label.horizon_days
-        )
-        predictions = backtest_treated(chosen, rows, splits, features, of=studied, seed=seed)
+        horizon = self._rules.label.horizon_days
+        tested = test(chosen, rows, splits, features, study=self._study_splits(day), rules=own, horizon_days=horizon)
+        predictions, treatment = tested.predictions, tested.treatment
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
         worth = None if chosen.baseline else fit_worth(rows, features, seed)
-        model = served(chosen, rows, cutoffs, features, of=studied, predictions=predictions, worth=worth, seed=seed)
+        model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
         run_id = self._registry.log(
             CandidateRun(
                 candidate=name,
                 cutoff=day,
-                trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
+                trained_to=cutoffs[-1] + timedelta(days=horizon),
                 model=model,
                 service=FeatureService(MODEL_SERVICE, tuple(features)),
                 evaluation=evaluation,
-                parameters=self._parameters(chosen, studied, prepared),
+                parameters=self._parameters(chosen, treatment, prepared),
                 lake_versions=prepared["lake_versions"],
                 example=_median_customer(rows),
                 plots=_drawings(name, predictions, model, rows_of(rows, [splits[-1].test])),
-                figures=_figures(studied, by_orders(predictions, own.resamples, seed)),
-                notes={"calibration": studied.calibration.reason, "single_buyers": studied.single_buyers.reason},
+                figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
+                notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
             )
         )
         return {
@@ -199,11 +198,13 @@ class Training:
                 "(recency_rule, rhythm_rule, bgnbd) and at least one model that has to beat it (logistic, lightgbm, …)."
             )
 
-    def _parameters(self, chosen: Candidate, studied: Study, prepared: Mapping[str, Any]) -> dict[str, str | float]:
+    def _parameters(
+        self, chosen: Candidate, treatment: Treatment, prepared: Mapping[str, Any]
+    ) -> dict[str, str | float]:
         return {
             **{name: _told_parameter(value) for name, value in chosen.parameters.items()},
-            "calibration": studied.calibration.method,
-            "single_buyers": "cohort" if studied.single_buyers.use_cohort else "model",
+            "calibration": treatment.calibration.method,
+            "single_buyers": "cohort" if treatment.single_buyers.use_cohort else "model",
             "seed": self._rules.training.seed,
             "horizon_days": self._rules.label.horizon_days,
             "active_days": self._rules.population.active_days,
@@ -237,7 +238,7 @@ def _require_features(rows: pd.DataFrame) -> None:
         )
 
 
-def _figures(of: Study, groups: Sequence[OrderGroup]) -> dict[str, float]:
+def _figures(of: Treatment, groups: Sequence[OrderGroup]) -> dict[str, float]:
     """The trials of calibration, and the AUC by past orders, by names for a run's record."""
     figures: dict[str, float] = {}
     for trial in of.calibration.trials:
