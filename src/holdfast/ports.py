@@ -26,9 +26,9 @@ from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.decision import Decision
-from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.served import ServedModel
 
 Alias = Literal["champion", "challenger", "previous"]
 
@@ -278,7 +278,7 @@ class ModelRegistry(Protocol):
         """
         ...
 
-    def load(self, version: ModelVersion) -> FittedModel:
+    def load(self, version: ModelVersion) -> ServedModel:
         """The version's model. Raises ModelError when its files are gone or are not those that were registered."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from email.utils import parseaddr
@@ -43,6 +43,8 @@ from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
 from holdfast.pipelines.audit import Audit, Report
+from holdfast.pipelines.compare import Compared
+from holdfast.pipelines.compare import compare as _compare
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
@@ -232,7 +234,13 @@ def features() -> Features:
 
 
 def training() -> Training:
-    return Training(lake(), feature_store(), registry(), _scratch(), rules())
+    return Training(lake(), feature_store(), registry(), _scratch(), rules(), studies=settings().studies)
+
+
+def compare(candidates: Sequence[str], cutoff: date, blend: Sequence[str] | None = None) -> Iterator[Compared]:
+    """The candidates on the backtest as of ``cutoff``, one after another; ``blend`` by default as the rules say."""
+    rows = _scratch().read(training().prepare(cutoff.isoformat())["path"])
+    return _compare(rows, candidates, rules(), cutoff, blend)
 
 
 def aliased_models() -> dict[Alias, ModelVersion]:

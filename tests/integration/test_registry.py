@@ -21,6 +21,7 @@ from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import Check, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.ports import ModelRegistry
 from tests.fakes.registry import FakeRegistry
 
@@ -40,7 +41,7 @@ YES, NO = Decision(True, "Ann", AT), Decision(False, "Ann", AT)
 
 @pytest.fixture(scope="module")
 def run() -> CandidateRun:
-    model = candidate("lightgbm").fit(ROWS, CHURNED, 7)
+    model = ServedModel(candidate("lightgbm").fit(ROWS, CHURNED, 7))
     predicted = pd.DataFrame({"churned": CHURNED, "probability": model.probabilities(ROWS)})
     return CandidateRun(
         candidate="lightgbm",

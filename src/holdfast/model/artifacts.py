@@ -14,6 +14,7 @@ from holdfast.model.boosting import BoostedTrees
 from holdfast.model.estimators import Estimator
 from holdfast.model.fitted import FittedModel
 from holdfast.model.logistic import LogisticModel
+from holdfast.model.served import ServedModel
 
 _MANIFEST = "model.json"
 
@@ -28,6 +29,7 @@ _LOADERS: dict[str, Callable[[Path], FittedModel]] = {
     BoostedTrees.format: BoostedTrees.load,
     Estimator.format: Estimator.load,
     LogisticModel.format: LogisticModel.load,
+    ServedModel.format: lambda directory: ServedModel.load(directory, _load),
 }
 
 

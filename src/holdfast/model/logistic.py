@@ -84,9 +84,13 @@ def fit_logistic(
     values = matrix(rows, used)
     quantiles = _quantiles(values)
     ranks, nulls = _ranks(values, quantiles), np.isnan(values).astype(float)
-    regression = LogisticRegression(C=inverse_penalty, max_iter=1000, random_state=seed)
-    regression.fit(np.hstack([ranks, nulls]), churned)
-    slopes, null_slopes = np.split(regression.coef_[0], 2)
+    # With far more rows than columns this solver takes a tenth of the default one's time.
+    regression = LogisticRegression(C=inverse_penalty, solver="newton-cholesky", max_iter=1000, random_state=seed)
+    sometimes = nulls.any(axis=0)  # what is never null would only make the fit slower
+    regression.fit(np.hstack([ranks, nulls[:, sometimes]]), churned)
+    slopes, known_slopes = np.split(regression.coef_[0], [len(used)])
+    null_slopes = np.zeros(len(used))
+    null_slopes[sometimes] = known_slopes
     return LogisticModel(
         features=tuple(rows.columns),
         used=tuple(used),

@@ -166,7 +166,11 @@ class _Curve:
         churned, retained = np.diff(_from_zero(self.churned)), np.diff(_from_zero(self.retained))
         rate = np.repeat(np.nan_to_num(churned / (churned + retained)), self._sizes, axis=1)
         before = np.cumsum(self._weights, axis=1) - self._weights / 2
-        bins = np.minimum((before / self.total[:, None] * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+        bins = (
+            np.nan_to_num(before / self.total[:, None] * CALIBRATION_BINS)
+            .astype(np.int64)
+            .clip(max=CALIBRATION_BINS - 1)
+        )
         row = np.arange(len(bins))[:, None] * CALIBRATION_BINS
         gap = self._weights * (self._sorted - rate)
         by_bin = np.bincount((row + bins).ravel(), gap.ravel(), len(bins) * CALIBRATION_BINS)

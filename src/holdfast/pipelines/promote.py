@@ -112,7 +112,7 @@ class Promotion:
         return [
             promotion.beats_the_rules({name: self._difference(own, rows) for name, rows in rules.items()}),
             self._against(champion, challenger, own, training),
-            promotion.calibrated(evaluate(own), gate),
+            promotion.calibrated(evaluate(own, self.rules.training.threshold), gate),
             self._speed(challenger, training),
             promotion.known_data(recorded, {name: self.lake.version(name) for name in recorded}),
         ]

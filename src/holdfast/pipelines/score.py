@@ -22,9 +22,11 @@ from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
 
 SCORES = "scores"
-"""The lake table of scores, one row per cutoff and customer."""
+"""The lake table of scores, one row per cutoff and customer.
 
-_VALUE_DAYS = 84
+Beside probability and tier: ``basis`` (model, or cohort for single buyers whom no model can tell apart), and in the
+shop's currency ``value`` (spend within the horizon, given that the customer buys), ``expected_spend`` (times the
+probability of buying), ``value_at_risk`` (times that of churning) and ``lifetime_value`` (spend within a year)."""
 
 
 class Scoring:
@@ -61,7 +63,9 @@ class Scoring:
         model = self._registry.load(champion)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
             probability=model.probabilities(rows),
-            value=_expected_value(rows, self._rules.label.horizon_days),
+            basis=model.basis(rows),
+            value=model.spend_if_buying(rows),
+            lifetime_value=model.lifetime_value(rows),
             reasons=_reasons(model, rows, self._rules.scoring.reasons),
             model_version=champion.version,
             run_id=champion.run_id,
@@ -84,6 +88,7 @@ class Scoring:
             raise MissingDataError(f"no customer is active at {cutoff}, so there is nobody to score.")
         by_customer = tiers(dict(zip(scores["customer_id"], scores["probability"], strict=True)), self._rules.tiers)
         scores["tier"] = scores["customer_id"].map(by_customer).astype(str)
+        scores["expected_spend"] = (1 - scores["probability"]) * scores["value"]
         scores["value_at_risk"] = scores["probability"] * scores["value"]
         self._lake.replace(SCORES, scores, where={"cutoff": [cutoff]})
         self._store.write_scores(scores)
@@ -100,11 +105,6 @@ class Scoring:
 def shard_of(customer_id: str, shards: int) -> int:
     """The customer's shard: a hash, so that it is the same in every process and for ever."""
     return int.from_bytes(hashlib.sha256(customer_id.encode()).digest()[:8], "big") % shards
-
-
-def _expected_value(rows: pd.DataFrame, horizon_days: int) -> pd.Series:
-    """What the customer would spend within the horizon at the pace of the last 84 days, in the shop's currency."""
-    return rows[f"amount_{_VALUE_DAYS}d"] / _VALUE_DAYS * horizon_days
 
 
 def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:

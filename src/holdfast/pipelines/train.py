@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ from holdfast.errors import MissingDataError, SettingsError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
-from holdfast.model.backtest import backtest, fit_on, rows_of
-from holdfast.model.candidates import Candidate, candidate
-from holdfast.model.evaluation import evaluate
+from holdfast.model.backtest import rows_of
+from holdfast.model.candidates import Candidate, candidate, configured
+from holdfast.model.evaluation import OrderGroup, by_orders, evaluate
 from holdfast.model.fitted import FittedModel
 from holdfast.model.record import CandidateRun, FeatureService
+from holdfast.model.search import tuned
+from holdfast.model.treatment import Treatment, served, test
+from holdfast.model.worth import fit_worth
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
+from holdfast.spend import SPEND, spend
 from holdfast.windows import instant
 
 BACKTESTS = "backtests"
@@ -32,17 +37,26 @@ _TABLES = sorted({table for family in FAMILIES for table in family.tables})
 class Training:
     """The steps of one training run, each fit to be a task: small JSON-able dicts between them, tables in ``scratch``.
 
-    Every step pretends that the day is ``cutoff`` and that nothing at or after it is known.
+    Every step pretends that the day is ``cutoff`` and that nothing at or after it is known. Searches for parameters are
+    kept in the folder ``studies``, so that one that was broken off goes on.
     """
 
     def __init__(
-        self, lake: Lake, store: FeatureStore, registry: ModelRegistry, scratch: Scratch, rules: Rules
+        self,
+        lake: Lake,
+        store: FeatureStore,
+        registry: ModelRegistry,
+        scratch: Scratch,
+        rules: Rules,
+        *,
+        studies: Path | None = None,
     ) -> None:
         self._lake = lake
         self._store = store
         self._registry = registry
         self._scratch = scratch
         self._rules = rules
+        self._studies = studies
 
     def prepare(self, cutoff: str) -> dict[str, Any]:
         """Build the training set: features as of every matured cutoff of the grid, with what then happened.
@@ -57,15 +71,15 @@ class Training:
         versions = {table: self._lake.version(table) for table in _TABLES if self._lake.exists(table)}
         orders = self._lake.read("orders")
         orders = orders[orders["ordered_at"] < instant(day, zone)]
-        outcome = labels(
-            orders, self._lake.read("order_lines"), cutoffs, self._rules.label.horizon_days, zone, complete_to=day
-        )
+        lines, horizon = self._lake.read("order_lines"), self._rules.label.horizon_days
+        outcome = labels(orders, lines, cutoffs, horizon, zone, complete_to=day)
         instants = {one.isoformat(): pd.Timestamp(instant(one, zone)) for one in cutoffs}
         entities = outcome[["customer_id", "cutoff"]].assign(event_timestamp=outcome["cutoff"].map(instants))
         features = self._store.historical(entities[["customer_id", "event_timestamp"]])
         known = entities.merge(features, on=["customer_id", "event_timestamp"], how="left", validate="1:1")
         _require_features(known)
         rows = dataset.training_frame(dataset.active(known, self._rules.population.active_days), outcome, zone)
+        rows[SPEND] = spend(orders, lines, rows, horizon, zone)
         return {
             "cutoff": cutoff,
             "path": self._scratch.write(f"{cutoff}/training", rows),
@@ -81,25 +95,36 @@ class Training:
 
         Returns the run's id, the means of its metrics and the path of its out-of-time predictions.
         """
-        chosen, day, seed = candidate(name), date.fromisoformat(prepared["cutoff"]), self._rules.training.seed
+        own = self._rules.training
+        chosen = configured(name, self._rules.label.horizon_days, own.blend)
+        day, seed = date.fromisoformat(prepared["cutoff"]), own.seed
         rows = self._scratch.read(prepared["path"])
         splits, cutoffs = self._splits(day), self._matured(day)
         features = present(rows)
-        predictions = backtest(chosen, rows, splits, features, seed)
-        evaluation = evaluate(predictions)
-        model = fit_on(chosen, rows, cutoffs, features, seed)
+        horizon = self._rules.label.horizon_days
+        study = self._study_splits(day)
+        journal = None if self._studies is None else self._studies / f"{name}.log"
+        found = tuned(chosen, rows, study, features, rules=own, journal=journal)
+        chosen = found.candidate
+        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        predictions, treatment = tested.predictions, tested.treatment
+        evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
+        worth = None if chosen.baseline else fit_worth(rows, features, seed)
+        model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
         run_id = self._registry.log(
             CandidateRun(
                 candidate=name,
                 cutoff=day,
-                trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
+                trained_to=cutoffs[-1] + timedelta(days=horizon),
                 model=model,
                 service=FeatureService(MODEL_SERVICE, tuple(features)),
                 evaluation=evaluation,
-                parameters=self._parameters(chosen, prepared),
+                parameters={**self._parameters(chosen, treatment, prepared), **found.told},
                 lake_versions=prepared["lake_versions"],
                 example=_median_customer(rows),
                 plots=_drawings(name, predictions, model, rows_of(rows, [splits[-1].test])),
+                figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
+                notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
             )
         )
         return {
@@ -142,12 +167,16 @@ class Training:
         if not any(one.baseline for one in chosen) or all(one.baseline for one in chosen):
             raise SettingsError(
                 f"training.candidates is {', '.join(one.name for one in chosen)}: it must name at least one rule "
-                "(recency_rule, rhythm_rule) and at least one model that has to beat it (logistic, lightgbm)."
+                "(recency_rule, rhythm_rule, bgnbd) and at least one model that has to beat it (logistic, lightgbm, …)."
             )
 
-    def _parameters(self, chosen: Candidate, prepared: Mapping[str, Any]) -> dict[str, str | float]:
+    def _parameters(
+        self, chosen: Candidate, treatment: Treatment, prepared: Mapping[str, Any]
+    ) -> dict[str, str | float]:
         return {
-            **chosen.parameters,
+            **{name: _told_parameter(value) for name, value in chosen.parameters.items()},
+            "calibration": treatment.calibration.method,
+            "single_buyers": "cohort" if treatment.single_buyers.use_cohort else "model",
             "seed": self._rules.training.seed,
             "horizon_days": self._rules.label.horizon_days,
             "active_days": self._rules.population.active_days,
@@ -159,6 +188,9 @@ class Training:
 
     def _splits(self, day: date) -> list[dataset.Split]:
         return dataset.splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
+
+    def _study_splits(self, day: date) -> list[dataset.Split]:
+        return dataset.study_splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
     def _matured(self, day: date) -> list[date]:
         return dataset.matured(self._rules.training, self._rules.label.horizon_days, complete_to=day)
@@ -174,6 +206,26 @@ def _require_features(rows: pd.DataFrame) -> None:
         )
 
 
+def _figures(of: Treatment, groups: Sequence[OrderGroup]) -> dict[str, float]:
+    """The trials of calibration, and the AUC by past orders, by names for a run's record."""
+    figures: dict[str, float] = {}
+    for trial in of.calibration.trials:
+        figures[f"calibration/{trial.method}.brier"] = trial.brier
+        figures[f"calibration/{trial.method}.calibration_error"] = trial.calibration_error
+    for group in groups:
+        figures |= {f"orders_from_{group.first}/rows": group.rows, f"orders_from_{group.first}/rate": group.base_rate}
+        if group.auc is not None:
+            figures[f"orders_from_{group.first}/auc"] = group.auc
+        if group.interval is not None:
+            figures[f"orders_from_{group.first}/auc.low"] = group.interval.low
+            figures[f"orders_from_{group.first}/auc.high"] = group.interval.high
+    return figures
+
+
+def _told_parameter(value: Any) -> str | float:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "all" if value is None else value
+
+
 def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
     """A made-up customer, the median in every feature, to show what the model takes without showing anyone's data."""
     return rows[present(rows)].median().fillna(0.0).to_frame().T
@@ -186,5 +238,6 @@ def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: 
         "precision_recall": plots.precision_recall(curves),
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
+        "retention": plots.retention(curves),
         "importance": plots.importance(model.features, np.abs(model.contributions(latest)).mean(axis=0)),
     }

@@ -101,7 +101,7 @@ def test_a_fit_is_one_run_with_metrics_plots_and_data_versions(bench: Bench) -> 
     assert run.trained_to == date(2017, 6, 4)
     assert run.lake_versions == prepared["lake_versions"]
     assert run.parameters["seed"] == 7
-    assert set(run.plots) == {"roc", "precision_recall", "calibration", "gain", "importance"}
+    assert set(run.plots) == {"roc", "precision_recall", "calibration", "gain", "retention", "importance"}
     assert fitted["metrics"]["auc"] == run.evaluation.mean.auc
 
 
