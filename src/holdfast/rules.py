@@ -65,13 +65,15 @@ class Calendar(Rule):
 class Shop(Rule):
     """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency.
 
-    ``note`` is what readers of a report must know about the data.
+    ``locale`` (such as en-US or zh-CN) says in which language its own people are told about customers. ``note`` is what
+    readers of a report must know about the data.
     """
 
     name: str
     source: str
     timezone: TimeZoneName
     currency: CurrencyCode
+    locale: str = "en"
     note: str | None = None
     calendar: Calendar = Calendar()
 

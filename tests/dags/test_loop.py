@@ -131,7 +131,7 @@ def test_every_active_customer_is_scored_once_with_a_tier_and_reasons(loop: Loop
     risky = scores[scores["probability"] > scores["probability"].median()]
     reasons = risky["reasons"].map(json.loads)
     assert reasons.map(len).between(1, rules.scoring.reasons).all()
-    assert all(reason["text"] for some in reasons for reason in some)
+    assert all(reason["text"]["en"] and reason["text"]["zh"] for some in reasons for reason in some)
 
 
 def test_scoring_again_gives_the_same_scores_and_no_second_row(loop: Loop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +9,8 @@ import pandas as pd
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.errors import MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.language import Language
+from holdfast.model.reasons import told
 from holdfast.ports import FeatureStore, Operations
 
 
@@ -26,8 +27,8 @@ class CustomerCard:
     campaigns: tuple[CustomerRecord, ...]
 
 
-def customer_card(customer_id: str, store: FeatureStore, operations: Operations) -> CustomerCard:
-    """The customer's card. Raises MissingDataError when the online store knows nothing of them."""
+def customer_card(customer_id: str, store: FeatureStore, operations: Operations, language: Language) -> CustomerCard:
+    """The customer's card, its reasons in ``language``. Raises MissingDataError when nothing is served of them."""
     served = store.online([customer_id]).iloc[0]
     if served[list(FEATURE_NAMES)].isna().all():
         raise MissingDataError(
@@ -42,7 +43,7 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations)
         probability=float(served["probability"]) if scored else None,
         tier=str(served["tier"]) if scored else None,
         model_version=str(served["model_version"]) if scored else None,
-        reasons=tuple(reason["text"] for reason in json.loads(served["reasons"])) if scored else (),
+        reasons=told(str(served["reasons"]), language) if scored else (),
         features={
             family.name: {
                 feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])

@@ -12,6 +12,7 @@ from importlib.metadata import version
 import pandas as pd
 
 from holdfast.errors import MissingDataError
+from holdfast.language import language_of
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
@@ -125,7 +126,9 @@ class Reporting:
     def _example(self, scores: pd.DataFrame) -> CustomerCard:
         """The card of the customer with the greatest value at risk."""
         first = scores.sort_values(["value_at_risk", "customer_id"], ascending=[False, True]).iloc[0]
-        return customer_card(str(first["customer_id"]), self.store, self.operations)
+        return customer_card(
+            str(first["customer_id"]), self.store, self.operations, language_of(self.rules.shop.locale)
+        )
 
     def _provenance(self, scores: pd.DataFrame) -> dict[str, str]:
         tables = ("orders", "order_lines", "products", "redemptions")

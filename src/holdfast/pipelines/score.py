@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -15,7 +13,7 @@ from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
 from holdfast.model.candidates import FittedModel
-from holdfast.model.reasons import top_reasons
+from holdfast.model.reasons import as_json, top_reasons
 from holdfast.model.record import FeatureService, unserved
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.risk import Tier, tiers
@@ -108,20 +106,5 @@ def _expected_value(rows: pd.DataFrame, horizon_days: int) -> pd.Series:
 
 def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:
     """Per row, the customer's top reasons as JSON text."""
-    contributions = model.contributions(rows)
-    values = rows[list(FEATURE_NAMES)].to_numpy(dtype=float)
-    return [
-        json.dumps(
-            [
-                asdict(reason)
-                for reason in top_reasons(
-                    dict(zip(model.features, effect, strict=True)),
-                    dict(zip(FEATURE_NAMES, own, strict=True)),
-                    FAMILIES,
-                    count,
-                )
-            ],
-            ensure_ascii=False,
-        )
-        for effect, own in zip(contributions.tolist(), values.tolist(), strict=True)
-    ]
+    on = [family for family in FAMILIES if all(feature.name in rows for feature in family.features)]
+    return [as_json(one) for one in top_reasons(model.contributions(rows), model.features, rows, on, count)]

@@ -108,7 +108,8 @@ def test_a_score_tells_tier_value_reasons_and_the_model_behind_it(bench: Bench) 
 
 def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
     bench.run()
-    texts = [reason["text"] for reasons in bench.lake.read(SCORES)["reasons"] for reason in json.loads(reasons)]
+    stored = [json.loads(reasons) for reasons in bench.lake.read(SCORES)["reasons"]]
+    texts = [text for reasons in stored for reason in reasons for text in reason["text"].values()]
     assert texts
     assert not [text for text in texts if "nan" in text or "{" in text]
 
