@@ -119,6 +119,7 @@ PAGE = Page(
     model=MODEL,
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),
     probabilities=IMAGE,
+    tier_curve=IMAGE,
     campaigns=(CAMPAIGN,),
     card=CARD,
     provenance={"lake": "orders v10"},

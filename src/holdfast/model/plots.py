@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from holdfast.model import evaluation
 from holdfast.model.matrix import Vector
+from holdfast.risk import TierCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,6 +90,16 @@ def probabilities(probability: Vector, tier: NDArray[np.str_], image: ImageForma
         color=[colour for _, colour in shown],
         label=[name for name, _ in shown],
     )
+    return _image(figure, axes, image)
+
+
+def tier_curve(drawn: TierCurve, image: ImageFormat = "png") -> bytes:
+    """What the likeliest customers bring as their number grows, and where the rule puts the edges of the tiers."""
+    figure, axes = _axes("The choice of tiers", "customers, likeliest first", drawn.meaning)
+    axes.plot(np.arange(len(drawn.gained)), drawn.gained, color=_COLOURS[0])
+    for tier, place in drawn.edges.items():
+        label = f"{tier.value}: the first {place:,}"
+        axes.axvline(place, color=_TIER_COLOURS[tier.value], linewidth=1.2, linestyle="--", label=label)
     return _image(figure, axes, image)
 
 

@@ -74,7 +74,10 @@ class TierRow:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the report shows. ``note`` says what to know about the data; ``probabilities`` is a plot (PNG)."""
+    """All that the report shows.
+
+    ``note`` says what to know about the data; ``probabilities`` and ``tier_curve`` are plots (PNG).
+    """
 
     shop: str
     currency: str
@@ -89,6 +92,7 @@ class Page:
     model: ModelPart | None
     tiers: Sequence[TierRow]
     probabilities: bytes
+    tier_curve: bytes
     campaigns: Sequence[Account]
     card: CustomerCard
     provenance: Mapping[str, str]

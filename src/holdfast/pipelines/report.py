@@ -26,7 +26,7 @@ from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
-from holdfast.risk import Tier
+from holdfast.risk import Tier, curve
 from holdfast.rules import Rules
 
 
@@ -68,6 +68,7 @@ class Reporting:
             model=self._model(cutoff),
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
+            tier_curve=plots.tier_curve(curve(scores["probability"].to_numpy(float), self.rules.tiers)),
             campaigns=self._campaigns(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),

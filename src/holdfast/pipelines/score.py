@@ -79,8 +79,9 @@ class Scoring:
             )
         if scores.empty:
             raise MissingDataError(f"no customer is active at {cutoff}, so there is nobody to score.")
-        by_customer = tiers(dict(zip(scores["customer_id"], scores["probability"], strict=True)), self._rules.tiers)
-        scores["tier"] = scores["customer_id"].map(by_customer).astype(str)
+        scores["tier"] = tiers(
+            scores.set_index("customer_id")["probability"], self._rules.tiers, self._previous_tiers(cutoff)
+        ).to_numpy()
         scores["value_at_risk"] = scores["probability"] * scores["value"]
         self._lake.replace(SCORES, scores, where={"cutoff": [cutoff]})
         self._store.write_scores(scores)
@@ -92,6 +93,17 @@ class Scoring:
             "value_at_risk": float(scores["value_at_risk"].sum()),
             "model_version": versions[0],
         }
+
+    def _previous_tiers(self, cutoff: str) -> dict[str, str]:
+        """The tiers of the latest scoring as of an earlier cutoff, by customer."""
+        if not self._lake.exists(SCORES):
+            return {}
+        earlier = self._lake.read(SCORES, columns=["cutoff"])["cutoff"]
+        earlier = earlier[earlier < cutoff]
+        if earlier.empty:
+            return {}
+        held = self._lake.read(SCORES, columns=["customer_id", "tier"], where={"cutoff": [earlier.max()]})
+        return dict(zip(held["customer_id"], held["tier"], strict=True))
 
 
 def shard_of(customer_id: str, shards: int) -> int:

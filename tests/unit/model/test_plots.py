@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from holdfast.model import plots
+from holdfast.risk import Tier, TierCurve
 
 CURVES = {
     "lightgbm": pd.DataFrame({"churned": [0, 1, 0, 1], "probability": [0.1, 0.7, 0.2, 0.9]}),
@@ -39,3 +40,10 @@ def test_scores_are_stacked_by_the_tiers_that_occur() -> None:
     svg = plots.probabilities(np.array([0.1, 0.7, 0.8]), np.array(["low", "high", "high"]), "svg")
     assert b"high" in svg
     assert b"medium" not in svg
+
+
+def test_the_curve_of_tiers_marks_where_each_begins() -> None:
+    drawn = TierCurve("expected churners", np.array([0.0, 0.9, 1.4, 1.5]), {Tier.HIGH: 1, Tier.MEDIUM: 2})
+    svg = plots.tier_curve(drawn, "svg")
+    assert b"high: the first 1" in svg
+    assert b"medium: the first 2" in svg

@@ -153,7 +153,7 @@ def test_hostile_text_is_shown_as_it_is_written() -> None:
 def test_nothing_is_fetched_when_the_page_is_opened() -> None:
     html = render(PAGE)
     links = Parsed(html).links
-    assert links == ["data:image/png;base64," + b64encode(IMAGE).decode()] * 2
+    assert set(links) == {"data:image/png;base64," + b64encode(IMAGE).decode()}
     assert not re.search(r"url\(|@import|https?://", html)
 
 

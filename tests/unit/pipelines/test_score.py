@@ -129,6 +129,27 @@ def test_publishing_again_replaces_the_cutoffs_scores_and_leaves_other_cutoffs(b
     assert set(scores["cutoff"]) == {"2017-05-28", CUTOFF}
 
 
+def test_a_tier_is_measured_against_the_latest_earlier_scoring_and_no_later_one(bench: Bench) -> None:
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    rising = scores.loc[(scores["probability"] - 0.5).abs().idxmin(), ["customer_id", "probability"]]
+    steady = {"by": "threshold", "high": float(rising["probability"]) - 0.001, "medium": 0.01, "margin": 0.01}
+    rules = Rules.model_validate({**RULES.model_dump(), "tiers": steady})
+
+    def tier_after(*earlier: tuple[str, str]) -> str:
+        again = Bench(bench.store, rules)
+        again.crown()
+        held = [{"cutoff": day, "customer_id": rising["customer_id"], "tier": tier} for day, tier in earlier]
+        again.lake.replace(SCORES, pd.DataFrame(held, columns=["cutoff", "customer_id", "tier"]), where={})
+        again.run()
+        now = again.lake.read(SCORES, where={"cutoff": [CUTOFF], "customer_id": [rising["customer_id"]]})
+        return str(now["tier"].iloc[0])
+
+    assert tier_after() == "high"
+    assert tier_after(("2017-05-21", "high"), ("2017-05-28", "medium")) == "medium"
+    assert tier_after(("2017-05-28", "high"), (CUTOFF, "low"), ("2017-06-11", "low")) == "high"
+
+
 def test_counts_per_tier_add_up(bench: Bench) -> None:
     published = bench.run()
     assert list(published["tiers"]) == ["high", "medium", "low"]
