@@ -1,4 +1,4 @@
-"""### Score: probability, tier and reasons for every active customer
+"""### Score: probability, tier, reasons and persona for every active customer
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
 are put into the lake and into Feast's online store in one step.
@@ -27,6 +27,13 @@ def score() -> None:
         return cutoff_of(context) or wiring.latest_cutoff().isoformat()
 
     @task
+    def personas(cutoff: str) -> dict:
+        """The kinds of customers: found anew when those in use are old."""
+        from holdfast import wiring
+
+        return wiring.scoring().personas(cutoff)
+
+    @task
     def shards() -> list[int]:
         """The shards of customers."""
         from holdfast import wiring
@@ -35,7 +42,7 @@ def score() -> None:
 
     @task
     def score_shard(cutoff: str, shard: int) -> str:
-        """Probability and reasons of one shard's customers."""
+        """Probability, reasons and persona of one shard's customers."""
         from holdfast import wiring
 
         return wiring.scoring().score(cutoff, shard)
@@ -49,7 +56,9 @@ def score() -> None:
         return wiring.scoring().publish(cutoff, list(parts))
 
     day = cutoff()
-    publish(day, score_shard.partial(cutoff=day).expand(shard=shards()))
+    scored = score_shard.partial(cutoff=day).expand(shard=shards())
+    personas(day) >> scored
+    publish(day, scored)
 
 
 score()

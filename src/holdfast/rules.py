@@ -230,10 +230,14 @@ TierRule = Annotated[ThresholdTiers | CapacityTiers | ProfitTiers, Field(discrim
 
 
 class Scoring(Rule):
-    """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets."""
+    """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets.
+
+    Personas are found anew when those in use are ``personas_days`` old.
+    """
 
     shards: Annotated[int, Field(ge=1, le=1024)]
     reasons: Annotated[int, Field(ge=1)]
+    personas_days: Annotated[int, Field(ge=1)] = 28
 
 
 class Rules(Rule):

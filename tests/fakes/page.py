@@ -11,7 +11,7 @@ from holdfast.features.catalog import FAMILIES
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
-from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow
+from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow
 from holdfast.pipelines.quarantine import Reason
 
 IMAGE = b"an image"
@@ -52,6 +52,7 @@ CARD = CustomerCard(
     tier="medium",
     model_version="12",
     reasons=("has not ordered for 49 days", "orders a third as often as before"),
+    persona="P2: orders often, buys by discount",
     features={family.name: {feature.name: None for feature in family.features} for family in FAMILIES}
     | {
         "habits": {
@@ -120,6 +121,7 @@ PAGE = Page(
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),
     probabilities=IMAGE,
     tier_curve=IMAGE,
+    personas=PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826),
     campaigns=(CAMPAIGN,),
     card=CARD,
     provenance={"lake": "orders v10"},

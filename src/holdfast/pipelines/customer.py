@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,13 +17,17 @@ from holdfast.ports import FeatureStore, Operations
 
 @dataclass(frozen=True)
 class CustomerCard:
-    """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met."""
+    """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met.
+
+    ``persona`` is the id and name of the kind of customer, None where no personas were found.
+    """
 
     customer_id: str
     probability: float | None
     tier: str | None
     model_version: str | None
     reasons: tuple[str, ...]
+    persona: str | None
     features: dict[str, dict[str, float | None]]
     campaigns: tuple[CustomerRecord, ...]
 
@@ -44,6 +49,7 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations,
         tier=str(served["tier"]) if scored else None,
         model_version=str(served["model_version"]) if scored else None,
         reasons=told(str(served["reasons"]), language) if scored else (),
+        persona=_persona(served, language) if scored else None,
         features={
             family.name: {
                 feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])
@@ -53,3 +59,9 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations,
         },
         campaigns=campaigns,
     )
+
+
+def _persona(served: pd.Series, language: Language) -> str | None:
+    if pd.isna(served["persona"]):
+        return None
+    return f"{served['persona']}: {json.loads(served['persona_name'])[language]}"

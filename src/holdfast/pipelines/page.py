@@ -73,6 +73,26 @@ class TierRow:
 
 
 @dataclass(frozen=True)
+class PersonaRow:
+    """One kind of customer: id and name, customers, mean probability, and expected spend at risk in the horizon."""
+
+    id: str
+    name: str
+    customers: int
+    mean_probability: float
+    value_at_risk: float
+
+
+@dataclass(frozen=True)
+class PersonaPart:
+    """The kinds of customers at the cutoff, and how clear-cut and how stable their number is."""
+
+    rows: Sequence[PersonaRow]
+    silhouette: float
+    stability: float
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the report shows.
 
@@ -93,6 +113,7 @@ class Page:
     tiers: Sequence[TierRow]
     probabilities: bytes
     tier_curve: bytes
+    personas: PersonaPart | None
     campaigns: Sequence[Account]
     card: CustomerCard
     provenance: Mapping[str, str]

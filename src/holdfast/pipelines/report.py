@@ -17,11 +17,11 @@ from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
 from holdfast.monitoring.freshness import Finding
-from holdfast.pipelines import ledger
+from holdfast.pipelines import ledger, personas
 from holdfast.pipelines.customer import CustomerCard, customer_card
 from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
-from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
+from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
@@ -69,6 +69,7 @@ class Reporting:
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
             tier_curve=plots.tier_curve(curve(scores["probability"].to_numpy(float), self.rules.tiers)),
+            personas=self._personas(cutoff, scores),
             campaigns=self._campaigns(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),
@@ -118,6 +119,24 @@ class Reporting:
             verdict=(challenger.verdict if challenger else None) or "No verdict yet.",
             plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)},
         )
+
+    def _personas(self, cutoff: str, scores: pd.DataFrame) -> PersonaPart | None:
+        found = personas.standing(self.lake, cutoff)
+        if found is None or "persona" not in scores or scores["persona"].isna().any():
+            return None
+        language = language_of(self.rules.shop.locale)
+        rows = [
+            PersonaRow(
+                id=one.id,
+                name=one.name[language],
+                customers=len(members),
+                mean_probability=float(members["probability"].mean()),
+                value_at_risk=float(members["value_at_risk"].sum()),
+            )
+            for one in found.personas
+            if len(members := scores[scores["persona"] == one.id])
+        ]
+        return PersonaPart(rows, found.chosen.silhouette, found.chosen.stability)
 
     def _campaigns(self, cutoff: str) -> list[Account]:
         with self.operations.reading() as tx:

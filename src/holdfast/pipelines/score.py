@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -13,8 +14,10 @@ from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
 from holdfast.model.candidates import FittedModel
+from holdfast.model.personas import Personas
 from holdfast.model.reasons import as_json, top_reasons
 from holdfast.model.record import FeatureService, unserved
+from holdfast.pipelines import personas
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
@@ -41,6 +44,10 @@ class Scoring:
         """The numbers of the shards, which together hold every customer once."""
         return list(range(self._rules.scoring.shards))
 
+    def personas(self, cutoff: str) -> dict[str, Any]:
+        """Find the personas anew if those in use are old (``personas.refresh``), before any shard is scored."""
+        return personas.refresh(self._lake, self._store, self._rules, cutoff)
+
     def score(self, cutoff: str, shard: int) -> str:
         """Score this shard's customers who are active at the cutoff, by the champion; returns the path of the rows.
 
@@ -55,7 +62,7 @@ class Scoring:
             raise ModelError(f"{why}. Run the train DAG, so that a model of the present features takes its place.")
         everyone = dataset.active(self._store.snapshot(date.fromisoformat(cutoff)), self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
-        model = self._registry.load(champion)
+        model, segments = self._registry.load(champion), personas.standing(self._lake, cutoff)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
             probability=model.probabilities(rows),
             value=_expected_value(rows, self._rules.label.horizon_days),
@@ -63,6 +70,7 @@ class Scoring:
             model_version=champion.version,
             run_id=champion.run_id,
         )
+        scored[["persona", "persona_name"]] = _persona(segments, rows)
         return self._scratch.write(f"{cutoff}/scores-{shard}", scored)
 
     def publish(self, cutoff: str, parts: Sequence[str]) -> dict[str, Any]:
@@ -114,6 +122,15 @@ def shard_of(customer_id: str, shards: int) -> int:
 def _expected_value(rows: pd.DataFrame, horizon_days: int) -> pd.Series:
     """What the customer would spend within the horizon at the pace of the last 84 days, in the shop's currency."""
     return rows[f"amount_{_VALUE_DAYS}d"] / _VALUE_DAYS * horizon_days
+
+
+def _persona(segments: Personas | None, rows: pd.DataFrame) -> pd.DataFrame:
+    """Per row, the id of the customer's persona and its name as JSON text by language; null where none were found."""
+    ids = segments.assign(rows) if segments else [None] * len(rows)
+    found = segments.personas if segments else ()
+    names: dict[str | None, str] = {one.id: json.dumps(one.name, ensure_ascii=False) for one in found}
+    told = {"persona": ids, "persona_name": [names.get(one) for one in ids]}
+    return pd.DataFrame(told, index=rows.index, dtype=object)
 
 
 def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:

@@ -106,6 +106,20 @@ def test_a_score_tells_tier_value_reasons_and_the_model_behind_it(bench: Bench) 
     assert all(reason["contribution"] > 0 for reason in reasons)
 
 
+def test_a_score_names_the_customers_persona_in_every_language(bench: Bench) -> None:
+    fitted = bench.scoring.personas(CUTOFF)
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    assert set(scores["persona"]) == set(fitted["personas"])
+    assert {tuple(json.loads(name)) for name in scores["persona_name"]} == {("en", "zh")}
+    assert bench.store.online([scores["customer_id"].iloc[0]])["persona"].iloc[0] == scores["persona"].iloc[0]
+
+
+def test_without_personas_scores_have_none(bench: Bench) -> None:
+    bench.run()
+    assert bench.lake.read(SCORES)["persona"].isna().all()
+
+
 def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
     bench.run()
     stored = [json.loads(reasons) for reasons in bench.lake.read(SCORES)["reasons"]]
