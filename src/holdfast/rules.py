@@ -240,6 +240,33 @@ class Scoring(Rule):
     personas_days: Annotated[int, Field(ge=1)] = 28
 
 
+Demographic = Literal["locale", "country", "age_band", "income_band", "household_size"]
+
+
+class FairnessLimits(Rule):
+    """How far a group may be from what it should be, before a model counts as unfair.
+
+    ``calibration_gap``: mean probability against the group's own churn rate. ``found_gap`` and ``auc_gap``: how far the
+    share of churners found and the AUC may lie below everyone's.
+    """
+
+    calibration_gap: Share = 0.05
+    found_gap: Share = 0.2
+    auc_gap: Share = 0.1
+
+
+class Fairness(Rule):
+    """By which groups a model is held to treat customers alike.
+
+    ``columns`` names columns of the customers table, each with the consent that allows its use here: a column without
+    one is not looked at. Groups of fewer than ``least_customers`` are shown and not judged.
+    """
+
+    columns: dict[Demographic, Annotated[str, Field(min_length=1)]]
+    least_customers: Annotated[int, Field(ge=1)] = 50
+    limits: FairnessLimits = FairnessLimits()
+
+
 class Rules(Rule):
     """All business rules of one shop."""
 
@@ -250,3 +277,4 @@ class Rules(Rule):
     training: Training
     tiers: TierRule
     scoring: Scoring
+    fairness: Fairness | None = None
