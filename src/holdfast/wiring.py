@@ -22,6 +22,7 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -31,6 +32,7 @@ from holdfast.adapters.quality import write_suites as write_quality_suites
 from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign import messages
 from holdfast.campaign.definition import Campaign
@@ -42,6 +44,7 @@ from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
@@ -52,6 +55,7 @@ from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
+from holdfast.ports import FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -129,7 +133,7 @@ def ingest() -> Ingest:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=datetime.now(UTC),
         rules=own.ingest,
         calendar=shop.calendar,
@@ -200,7 +204,7 @@ def retry(now: datetime) -> Retry:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=now,
     )
 
@@ -210,8 +214,19 @@ def latest_cutoff() -> date:
     return ingest().complete_to()
 
 
+def feature_engine() -> FeatureEngine:
+    here, zone = settings(), rules().shop.zone
+    if here.feature_engine == "spark":
+        return SparkEngine(lake(), zone, here.feature_state, here.spark_master, here.spark_parts)
+    return LocalEngine(lake(), zone, here.feature_state, here.feature_workers or os.cpu_count() or 1)
+
+
+def quality() -> GreatExpectations:
+    return GreatExpectations(settings().quality_dir, settings().quality_output)
+
+
 def features() -> Features:
-    return Features(lake(), feature_store(), rules(), latest_cutoff())
+    return Features(feature_engine(), lake(), quality(), feature_store(), rules(), latest_cutoff())
 
 
 def training() -> Training:
@@ -220,6 +235,10 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def drift_watch() -> DriftWatch:
+    return DriftWatch(lake(), feature_store(), registry(), rules())
 
 
 def campaign_names() -> list[str]:

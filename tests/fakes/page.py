@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
+from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
@@ -32,6 +33,8 @@ RULE_FIGURES = {
     "calibration_error": 0.0296,
     "lift_top_tenth": 3.26,
 }
+
+MOVED = Drift("gap_mean_days", 0.3791, 0.0223, Level.MAJOR, 6.81, 9.47, 0.017, 0.033)
 
 SENT = CustomerRecord(
     campaign_id="win_back@2017-11-26",
@@ -122,6 +125,7 @@ PAGE = Page(
     probabilities=IMAGE,
     tier_curve=IMAGE,
     personas=PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826),
+    drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
     card=CARD,
     provenance={"lake": "orders v10"},

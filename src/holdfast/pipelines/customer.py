@@ -9,7 +9,7 @@ import pandas as pd
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.errors import MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import families_in, present
 from holdfast.language import Language
 from holdfast.model.reasons import told
 from holdfast.ports import FeatureStore, Operations
@@ -19,7 +19,8 @@ from holdfast.ports import FeatureStore, Operations
 class CustomerCard:
     """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met.
 
-    ``persona`` is the id and name of the kind of customer, None where no personas were found.
+    ``persona`` is the id and name of the kind of customer, None where no personas were found. Families that are off
+    are left out.
     """
 
     customer_id: str
@@ -35,7 +36,7 @@ class CustomerCard:
 def customer_card(customer_id: str, store: FeatureStore, operations: Operations, language: Language) -> CustomerCard:
     """The customer's card, its reasons in ``language``. Raises MissingDataError when nothing is served of them."""
     served = store.online([customer_id]).iloc[0]
-    if served[list(FEATURE_NAMES)].isna().all():
+    if served[present(served.index)].isna().all():
         raise MissingDataError(
             f"the online store knows no customer {customer_id!r}: the id is misspelt, they have never ordered, or the "
             "features DAG has not run yet."
@@ -55,7 +56,7 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations,
                 feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])
                 for feature in family.features
             }
-            for family in FAMILIES
+            for family in families_in(served.index)
         },
         campaigns=campaigns,
     )

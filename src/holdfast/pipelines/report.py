@@ -19,6 +19,7 @@ from holdfast.model.evaluation import evaluate
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger, personas
 from holdfast.pipelines.customer import CustomerCard, customer_card
+from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow, render
@@ -70,6 +71,7 @@ class Reporting:
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
             tier_curve=plots.tier_curve(curve(scores["probability"].to_numpy(float), self.rules.tiers)),
             personas=self._personas(cutoff, scores),
+            drifted=drifted(self.lake, cutoff),
             campaigns=self._campaigns(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.catalog import MODEL_SERVICE, families_in, present
 from holdfast.model.candidates import FittedModel
 from holdfast.model.personas import Personas
 from holdfast.model.reasons import as_json, top_reasons
@@ -57,10 +57,11 @@ class Scoring:
         champion = self._registry.aliased("champion")
         if champion is None:
             raise MissingDataError("no model is champion yet. Run the train DAG first.")
-        why = unserved(champion, FeatureService(MODEL_SERVICE, FEATURE_NAMES))
+        known = self._store.snapshot(date.fromisoformat(cutoff))
+        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(known))))
         if why is not None:
             raise ModelError(f"{why}. Run the train DAG, so that a model of the present features takes its place.")
-        everyone = dataset.active(self._store.snapshot(date.fromisoformat(cutoff)), self._rules.population.active_days)
+        everyone = dataset.active(known, self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model, segments = self._registry.load(champion), personas.standing(self._lake, cutoff)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
@@ -135,5 +136,5 @@ def _persona(segments: Personas | None, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:
     """Per row, the customer's top reasons as JSON text."""
-    on = [family for family in FAMILIES if all(feature.name in rows for feature in family.features)]
+    on = families_in(rows)
     return [as_json(one) for one in top_reasons(model.contributions(rows), model.features, rows, on, count)]
