@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
@@ -26,7 +26,8 @@ class CandidateRun:
 
     ``cutoff`` is the day the run pretends to be; ``trained_to`` the end (exclusive) of the last label window that the
     final fit has read. ``service`` is what it was trained on; ``lake_versions`` (table → version) say which data;
-    ``example`` is one made-up row of features; ``plots`` are PNG images by name.
+    ``example`` is one made-up row of features; ``plots`` are PNG images by name;
+    ``texts`` are documents by path.
     """
 
     candidate: str
@@ -39,6 +40,7 @@ class CandidateRun:
     lake_versions: Mapping[str, int]
     example: pd.DataFrame
     plots: Mapping[str, bytes]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.features.catalog import FAMILIES, FEATURES
+from holdfast.model.fairness import Fairness
 from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.customer import CustomerCard
@@ -47,7 +48,7 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """The candidates side by side, the gate's verdict, and the plots as PNG by title."""
+    """The candidates side by side, the gate's verdict, the plots as PNG by title, and the challenger's fairness."""
 
     trained_at: str
     metric: str
@@ -56,6 +57,7 @@ class ModelPart:
     test_cutoffs: Sequence[str]
     verdict: str
     plots: Mapping[str, bytes]
+    fairness: Fairness | None
 
     def best(self, baseline: bool) -> ModelRow | None:
         """The best of the simple rules, or of the models, by the deciding metric."""

@@ -16,6 +16,8 @@ from holdfast.language import language_of
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
+from holdfast.model.fairness import Fairness
+from holdfast.model.record import ModelVersion
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger, personas
 from holdfast.pipelines.customer import CustomerCard, customer_card
@@ -24,6 +26,7 @@ from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
+from holdfast.pipelines.review import fairness_of
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
@@ -120,7 +123,13 @@ class Reporting:
             test_cutoffs=[cutoff.isoformat() for cutoff in any_evaluation.cutoffs],
             verdict=(challenger.verdict if challenger else None) or "No verdict yet.",
             plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)},
+            fairness=self._fairness(latest, challenger),
         )
+
+    def _fairness(self, latest: pd.DataFrame, challenger: ModelVersion | None) -> Fairness | None:
+        """How the latest training's challenger serves the groups that the rules name, if it is among ``latest``."""
+        rows = latest[latest["run_id"] == challenger.run_id] if challenger else latest.head(0)
+        return fairness_of(rows, self.lake, self.rules) if len(rows) else None
 
     def _personas(self, cutoff: str, scores: pd.DataFrame) -> PersonaPart | None:
         found = personas.standing(self.lake, cutoff)

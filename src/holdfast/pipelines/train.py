@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from holdfast import dataset
@@ -16,10 +15,11 @@ from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
 from holdfast.model.backtest import backtest, fit_on, predict, rows_of
-from holdfast.model.candidates import Candidate, FittedModel, candidate
+from holdfast.model.candidates import Candidate, candidate
 from holdfast.model.evaluation import Evaluation, evaluate
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
+from holdfast.pipelines.review import reviewed
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.windows import instant
@@ -89,20 +89,20 @@ class Training:
         predictions = backtest(chosen, rows, splits, features, seed)
         evaluation = evaluate(predictions)
         model = fit_on(chosen, rows, cutoffs, features, seed)
-        run_id = self._registry.log(
-            CandidateRun(
-                candidate=name,
-                cutoff=day,
-                trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
-                model=model,
-                service=FeatureService(MODEL_SERVICE, tuple(features)),
-                evaluation=evaluation,
-                parameters=self._parameters(chosen, prepared),
-                lake_versions=prepared["lake_versions"],
-                example=_median_customer(rows),
-                plots=_drawings(name, predictions, model, rows_of(rows, [splits[-1].test])),
-            )
+        run = CandidateRun(
+            candidate=name,
+            cutoff=day,
+            trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
+            model=model,
+            service=FeatureService(MODEL_SERVICE, tuple(features)),
+            evaluation=evaluation,
+            parameters=self._parameters(chosen, prepared),
+            lake_versions=prepared["lake_versions"],
+            example=_median_customer(rows),
+            plots=_drawings(name, predictions),
         )
+        latest = rows_of(rows, [splits[-1].test])
+        run_id = self._registry.log(reviewed(run, latest, predictions, self._lake, self._rules))
         return {
             "run_id": run_id,
             "candidate": name,
@@ -223,14 +223,13 @@ def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[present(rows)].median().fillna(0.0).to_frame().T
 
 
-def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: pd.DataFrame) -> dict[str, bytes]:
+def _drawings(name: str, predictions: pd.DataFrame) -> dict[str, bytes]:
     curves = {name: predictions}
     return {
         "roc": plots.roc(curves),
         "precision_recall": plots.precision_recall(curves),
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
-        "importance": plots.importance(model.features, np.abs(model.contributions(latest)).mean(axis=0)),
     }
 
 
