@@ -1,7 +1,8 @@
 """### Score: probability, tier, reasons and persona for every active customer
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
-are put into the lake and into Feast's online store in one step. Beside it, each feature is compared with what the
+are put into the lake and into Feast's online store in one step. Kinds of customers (personas) are found before, where
+those in use are old. Beside it, each feature is compared with what the
 champion learned from last.
 
 **A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.

@@ -13,7 +13,6 @@ from typing import Literal
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-_PUBLISHED = {"en": "en", "zh": "zh-Hans"}
 
 
 def translate(text: str, language: Language) -> str:
@@ -32,11 +31,6 @@ def language_of(locale: str | None) -> Language:
 
     spoken = negotiate_locale([(locale or "").replace("_", "-")], LANGUAGES, sep="-")
     return "zh" if spoken == "zh" else "en"
-
-
-def tag(language: Language) -> str:
-    """The language's tag for HTML (BCP 47)."""
-    return _PUBLISHED[language]
 
 
 @cache

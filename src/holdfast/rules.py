@@ -232,11 +232,13 @@ TierRule = Annotated[ThresholdTiers | CapacityTiers | ProfitTiers, Field(discrim
 class Scoring(Rule):
     """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets.
 
+    Reasons take many times as long as the score; customers whose probability is below ``reasons_from`` get none.
     Personas are found anew when those in use are ``personas_days`` old.
     """
 
     shards: Annotated[int, Field(ge=1, le=1024)]
     reasons: Annotated[int, Field(ge=1)]
+    reasons_from: Share = 0
     personas_days: Annotated[int, Field(ge=1)] = 28
 
 

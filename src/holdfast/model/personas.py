@@ -87,7 +87,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Personas:
-    """A fitted segmentation. ``centre``, ``scale`` and ``median`` are those of each trait's feature at the fit."""
+    """A fitted segmentation. ``centre``, ``scale`` and ``median`` are those of each trait's feature at the fit.
+
+    ``ids_given`` counts the ids that were ever given, so that one whose persona is gone is never another's.
+    """
 
     features: tuple[str, ...]
     centre: tuple[float, ...]
@@ -95,6 +98,7 @@ class Personas:
     median: tuple[float, ...]
     personas: tuple[Persona, ...]
     trials: tuple[Trial, ...]
+    ids_given: int
 
     def assign(self, rows: pd.DataFrame) -> list[str]:
         """The id of each row's persona: the nearest centroid's. Raises ModelError when a trait's feature is missing."""
@@ -124,8 +128,9 @@ def to_json(personas: Personas) -> str:
     return json.dumps(
         {
             **{name: list(getattr(personas, name)) for name in ("features", "centre", "scale", "median")},
-            "personas": [{**vars(one)} for one in personas.personas],
+            "personas": [vars(one) for one in personas.personas],
             "trials": [vars(one) for one in personas.trials],
+            "ids_given": personas.ids_given,
         },
         ensure_ascii=False,
     )
@@ -142,6 +147,7 @@ def from_json(text: str) -> Personas:
             median=tuple(content["median"]),
             personas=tuple(Persona(**one) for one in content["personas"]),
             trials=tuple(Trial(**one) for one in content["trials"]),
+            ids_given=int(content["ids_given"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -187,6 +193,7 @@ def fit_personas(rows: pd.DataFrame, seed: int, previous: Personas | None = None
         median=tuple(median.tolist()),
         personas=tuple(sorted(personas, key=lambda one: int(one.id[1:]))),
         trials=tuple(trials),
+        ids_given=max(previous.ids_given if previous else 0, *(int(one[1:]) for one in ids)),
     )
 
 
@@ -255,17 +262,17 @@ def _ids(
     from scipy.optimize import linear_sum_assignment
 
     ids: dict[int, str] = {}
-    taken = 0
-    if previous is not None:
-        taken = max(int(one.id[1:]) for one in previous.personas)
-        if set(features) <= set(previous.features):
-            distances = _distances(centroids, previous.in_units(features, centre, scale))
-            pairs: NDArray[np.intp] = np.array(linear_sum_assignment(distances))
-            ids = {int(new): previous.personas[old].id for new, old in pairs.T.tolist() if distances[new, old] <= _SAME}
+    shared = [place for place, name in enumerate(features) if previous is not None and name in previous.features]
+    if previous is not None and shared:
+        earlier = previous.in_units([features[place] for place in shared], centre[shared], scale[shared])
+        distances = _distances(centroids[:, shared], earlier)
+        pairs: NDArray[np.intp] = np.array(linear_sum_assignment(distances))
+        ids = {int(new): previous.personas[old].id for new, old in pairs.T.tolist() if distances[new, old] <= _SAME}
+    given = previous.ids_given if previous is not None else 0
     for number in range(len(centroids)):
         if number not in ids:
-            taken += 1
-            ids[number] = f"P{taken}"
+            given += 1
+            ids[number] = f"P{given}"
     return [ids[number] for number in range(len(centroids))]
 
 

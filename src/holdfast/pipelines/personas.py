@@ -19,18 +19,18 @@ PERSONAS = "personas"
 def refresh(lake: Lake, store: FeatureStore, rules: Rules, cutoff: str) -> dict[str, Any]:
     """See to it that the cutoff's personas are at most ``scoring.personas_days`` old; says which it goes by.
 
-    A repeated call changes nothing. A shop with too few active customers keeps the personas it has, if any.
+    They are found anew as well when a feature that they go by is no longer there. A repeated call changes nothing. A
+    shop with too few active customers keeps the personas it has, if any.
     """
-    oldest = date.fromisoformat(cutoff) - timedelta(days=rules.scoring.personas_days)
-    fitted_at = _fitted_at(lake, cutoff)
-    if fitted_at is None or date.fromisoformat(fitted_at) <= oldest:
-        rows = dataset.active(store.snapshot(date.fromisoformat(cutoff)), rules.population.active_days)
-        if len(rows) >= FEWEST:
-            found = fit_personas(rows, rules.training.seed, standing(lake, cutoff))
-            row = pd.DataFrame({"fitted_at": [cutoff], "personas": [to_json(found)]})
-            lake.replace(PERSONAS, row, where={"fitted_at": [cutoff]})
-            fitted_at = cutoff
-    present = standing(lake, cutoff)
+    day = date.fromisoformat(cutoff)
+    rows = dataset.active(store.snapshot(day), rules.population.active_days).sort_values("customer_id")
+    fitted_at, present = _fitted_at(lake, cutoff), standing(lake, cutoff)
+    usable = fitted_at is not None and present is not None and set(present.features) <= set(rows.columns)
+    old = fitted_at is None or date.fromisoformat(fitted_at) <= day - timedelta(days=rules.scoring.personas_days)
+    if (old or not usable) and len(rows) >= FEWEST:
+        fitted_at, present = cutoff, fit_personas(rows, rules.training.seed, present)
+        row = pd.DataFrame({"fitted_at": [cutoff], "personas": [to_json(present)]})
+        lake.replace(PERSONAS, row, where={"fitted_at": [cutoff]})
     return {"fitted_at": fitted_at, "personas": [one.id for one in present.personas] if present else []}
 
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
@@ -64,10 +66,11 @@ class Scoring:
         everyone = dataset.active(known, self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model, segments = self._registry.load(champion), personas.standing(self._lake, cutoff)
+        probability = model.probabilities(rows)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
-            probability=model.probabilities(rows),
+            probability=probability,
             value=_expected_value(rows, self._rules.label.horizon_days),
-            reasons=_reasons(model, rows, self._rules.scoring.reasons),
+            reasons=_reasons(model, rows, probability >= self._rules.scoring.reasons_from, self._rules.scoring.reasons),
             model_version=champion.version,
             run_id=champion.run_id,
         )
@@ -134,7 +137,10 @@ def _persona(segments: Personas | None, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(told, index=rows.index, dtype=object)
 
 
-def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:
-    """Per row, the customer's top reasons as JSON text."""
-    on = families_in(rows)
-    return [as_json(one) for one in top_reasons(model.contributions(rows), model.features, rows, on, count)]
+def _reasons(model: FittedModel, rows: pd.DataFrame, asked: NDArray[np.bool_], count: int) -> list[str]:
+    """Per row, the customer's top reasons as JSON text: no reasons where they are not ``asked`` for."""
+    some = rows[asked]
+    told = top_reasons(model.contributions(some), model.features, some, families_in(rows), count)
+    texts = np.full(len(rows), as_json([]), dtype=object)
+    texts[asked] = [as_json(one) for one in told]
+    return list(texts)

@@ -66,6 +66,29 @@ def test_ids_stay_with_their_kind_when_customers_change_and_a_new_kind_gets_a_ne
     assert [id_ for id_, kind in now.items() if kind == "lavish"] == [f"P{len(first) + 1}"]
 
 
+def test_ids_survive_a_trait_that_is_new_or_gone() -> None:
+    rows = customers()
+    before = fit_personas(rows, seed=7)
+    wider = rows.assign(evening_share=rows["kind"].map({"frequent": 0.1, "bargain": 0.5, "lavish": 0.9}))
+    more = fit_personas(wider, seed=8, previous=before)
+    assert kind_by_id(more, wider) == kind_by_id(before, rows)
+    fewer = fit_personas(rows.drop(columns="discount_share"), seed=8, previous=before)
+    assert kind_by_id(fewer, rows) == kind_by_id(before, rows)
+
+
+def test_the_id_of_a_kind_that_is_gone_is_never_another_kinds() -> None:
+    first = fit_personas(customers(), seed=7)
+    without = customers(seed=2, lavish=0)
+    second = fit_personas(without, seed=7, previous=first)
+    seen = {one.id for fitted in (first, second) for one in fitted.personas}
+    stranger = pd.DataFrame({"orders_84d": 90.0, "amount_per_order": 300.0, "discount_share": np.linspace(0.9, 1, 80)})
+    rows = pd.concat([without, stranger.assign(kind="stranger")])
+    third = kind_by_id(fit_personas(rows, seed=7, previous=second), rows)
+    lavish = {id_ for id_, kind in kind_by_id(first, customers()).items() if kind == "lavish"}
+    assert lavish.isdisjoint(third)
+    assert {id_ for id_, kind in third.items() if kind == "stranger"}.isdisjoint(seen)
+
+
 def test_without_memory_the_ids_could_change_with_the_customers() -> None:
     """The claim above would be empty if k-means numbered its clusters alike each time."""
     numberings = set()
@@ -81,7 +104,7 @@ def test_the_stored_segmentation_is_plain_json_and_gives_the_same_personas() -> 
     stored = to_json(personas)
     assert from_json(stored) == personas
     assert from_json(stored).assign(rows) == personas.assign(rows)
-    assert set(json.loads(stored)) == {"features", "centre", "scale", "median", "personas", "trials"}
+    assert set(json.loads(stored)) == {"features", "centre", "scale", "median", "personas", "trials", "ids_given"}
 
 
 def test_a_null_counts_as_the_median_and_a_constant_or_absent_trait_not_at_all() -> None:

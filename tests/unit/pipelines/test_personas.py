@@ -44,6 +44,14 @@ def test_a_shop_with_few_active_customers_has_none_and_no_failure(store: FakeFea
     assert personas.refresh(lake, few, RULES, "2017-06-04") == {"fitted_at": None, "personas": []}
 
 
+def test_they_are_found_anew_when_a_feature_that_they_go_by_is_gone(store: FakeFeatureStore) -> None:
+    lake = FakeLake()
+    personas.refresh(lake, store, RULES, "2017-05-28")
+    without = FakeFeatureStore()
+    without.write({"all": store.snapshot(date(2017, 6, 4)).drop(columns="weekend_share")})
+    assert personas.refresh(lake, without, RULES, "2017-06-04")["fitted_at"] == "2017-06-04"
+
+
 def test_how_old_is_old_is_a_rule(store: FakeFeatureStore) -> None:
     weekly = Rules.model_validate({**RULES.model_dump(), "scoring": {**RULES.scoring.model_dump(), "personas_days": 7}})
     lake = FakeLake()

@@ -129,6 +129,20 @@ def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
     assert not [text for text in texts if "nan" in text or "{" in text]
 
 
+def test_who_is_hardly_at_risk_gets_no_reasons_where_the_rules_say_so(bench: Bench) -> None:
+    scoring = RULES.scoring.model_copy(update={"reasons_from": 0.2})
+    sparing = Bench(bench.store, RULES.model_copy(update={"scoring": scoring}))
+    for one in (bench, sparing):
+        one.crown()
+        one.run()
+    all_told, some_told = (
+        one.lake.read(SCORES).sort_values("customer_id", ignore_index=True) for one in (bench, sparing)
+    )
+    risky = all_told["probability"] >= 0.2
+    assert (some_told["reasons"] == all_told["reasons"].where(risky, "[]")).all()
+    assert 0 < risky.sum() < len(risky)
+
+
 def test_the_same_scores_are_served_online(bench: Bench) -> None:
     bench.run()
     row = bench.lake.read(SCORES).iloc[0]
