@@ -1,6 +1,7 @@
 """Kinds of customers: found where there are any, named by what sets them apart, and known again later."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -76,17 +77,13 @@ def test_ids_survive_a_trait_that_is_new_or_gone() -> None:
     assert kind_by_id(fewer, rows) == kind_by_id(before, rows)
 
 
-def test_the_id_of_a_kind_that_is_gone_is_never_another_kinds() -> None:
-    first = fit_personas(customers(), seed=7)
-    without = customers(seed=2, lavish=0)
-    second = fit_personas(without, seed=7, previous=first)
-    seen = {one.id for fitted in (first, second) for one in fitted.personas}
-    stranger = pd.DataFrame({"orders_84d": 90.0, "amount_per_order": 300.0, "discount_share": np.linspace(0.9, 1, 80)})
-    rows = pd.concat([without, stranger.assign(kind="stranger")])
-    third = kind_by_id(fit_personas(rows, seed=7, previous=second), rows)
-    lavish = {id_ for id_, kind in kind_by_id(first, customers()).items() if kind == "lavish"}
-    assert lavish.isdisjoint(third)
-    assert {id_ for id_, kind in third.items() if kind == "stranger"}.isdisjoint(seen)
+def test_a_new_kind_gets_an_id_that_nobody_ever_had_not_even_one_whose_kind_is_gone() -> None:
+    two = customers(lavish=0)
+    before = replace(fit_personas(two, seed=7), ids_given=9)
+    rows = customers(seed=2)
+    after = fit_personas(rows, seed=7, previous=before)
+    assert {id_ for id_, kind in kind_by_id(after, rows).items() if kind == "lavish"} == {"P10"}
+    assert after.ids_given == 10
 
 
 def test_without_memory_the_ids_could_change_with_the_customers() -> None:
