@@ -64,11 +64,12 @@ def assess(predictions: pd.DataFrame, customers: pd.DataFrame, rule: FairnessRul
     """Judge out-of-time predictions (customer_id, cutoff, churned, probability) by the groups that the rule names.
 
     ``customers`` holds customer_id and the rule's columns; who has no value in a column is in none of its groups. Only
-    each customer's latest row counts: rows of one customer are alike, and would make every interval too narrow. A group
-    breaches a limit when not only its figure but its whole interval lies beyond; groups of fewer than
-    ``rule.least_customers`` are shown and not judged. Rates have Wilson's interval.
+    the latest cutoff counts, so that each customer counts once: rows of one customer are alike, and would make every
+    interval too narrow. A group breaches a limit when not only its figure but its whole interval lies beyond; a figure
+    of fewer than ``rule.least_customers`` customers (churners, for the share of them found) is shown and not judged.
+    Rates have Wilson's interval.
     """
-    latest = predictions.sort_values("cutoff").drop_duplicates("customer_id", keep="last")
+    latest = predictions[predictions["cutoff"] == predictions["cutoff"].max()]
     rows = latest.merge(customers[["customer_id", *rule.columns]], on="customer_id", how="left", validate="1:1")
     given = tiers(rows.set_index("customer_id")["probability"], tier_rule)
     rows["flagged"] = (given != Tier.LOW.value).to_numpy()
@@ -105,8 +106,9 @@ def _breaches(group: Group, everyone: Group, rule: FairnessRule) -> Iterator[str
             f"{who}: the mean probability differs from the share who churned by {gap.value:+.3f} "
             f"({gap.low:+.3f} to {gap.high:+.3f}); the limit is {limits.calibration_gap}"
         )
+    found = group.found if group.churned.value * group.customers >= rule.least_customers else None
     for what, own, all_, limit in (
-        ("share of churners found", group.found, everyone.found, limits.found_gap),
+        ("share of churners found", found, everyone.found, limits.found_gap),
         ("AUC", group.auc, everyone.auc, limits.auc_gap),
     ):
         if own is not None and all_ is not None and own.high < all_.value - limit:

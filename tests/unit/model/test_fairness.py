@@ -93,11 +93,17 @@ def test_who_told_nothing_is_in_no_group_but_counts_among_everyone() -> None:
     assert found.everyone.customers == 100
 
 
-def test_each_customer_counts_once_with_the_latest_row() -> None:
-    early, late = group("19-24", 60, 60, 0.1), group("19-24", 60, 6, 0.1)
-    rows = pd.concat([late, early.assign(cutoff="2017-10-01")])
-    customers = late[["customer_id", "age_band"]]
-    found = assess(rows.drop(columns="age_band"), customers, RULE, TIERS)
+def test_the_share_of_very_few_churners_found_is_shown_and_not_judged() -> None:
+    strict = RULE.model_copy(update={"limits": FairnessLimits(calibration_gap=1, found_gap=0.2, auc_gap=1)})
+    found = judge(group("19-24", 400, 200, 0.29, flagged_churners=180), group("65+", 400, 49, 0.1), rule=strict)
+    assert found.groups[1].found is not None
+    assert found.groups[1].found.high < 0.1
+    assert found.within_limit
+
+
+def test_only_the_latest_cutoff_counts_so_that_nobody_counts_twice() -> None:
+    late, early = group("19-24", 60, 6, 0.1), group("19-24", 90, 90, 0.1).assign(cutoff="2017-10-01")
+    found = assess(pd.concat([late, early]).drop(columns="age_band"), early[["customer_id", "age_band"]], RULE, TIERS)
     assert (found.everyone.customers, found.everyone.churned.value) == (60, 0.1)
 
 
