@@ -175,12 +175,16 @@ _command(backtest_cli.backtest)
 
 
 @_command
-def customer(customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")]) -> None:
+def customer(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")],
+    locale: Annotated[str | None, typer.Option(help="Tell the reasons for this locale, such as zh-CN.")] = None,
+) -> None:
     """Show a customer as other services see them: score, tier, reasons, features, campaigns."""
     from holdfast import wiring
+    from holdfast.language import language_of
 
     wiring.prepare()
-    terminal.show_card(wiring.customer_card(customer_id))
+    terminal.show_card(wiring.customer_card(customer_id, language_of(locale) if locale else None))
 
 
 @_command

@@ -221,13 +221,14 @@ class FeatureStore(Protocol):
         ...
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        """Features, score, tier and reasons now served for these customers, one row each in the order asked."""
+        """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
         ...
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Put scores online.
 
-        Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version (text).
+        Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version, persona and
+        persona_name (JSON text; both null where no personas were found).
         """
         ...
 

@@ -40,6 +40,7 @@ from holdfast.campaign.definition import Campaign
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
+from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
 from holdfast.pipelines.audit import Audit, Report
@@ -352,8 +353,9 @@ def draw_horizon(of: HorizonStudy) -> Path:
     return path
 
 
-def customer_card(customer_id: str) -> CustomerCard:
-    return _customer_card(customer_id, feature_store(), operations())
+def customer_card(customer_id: str, language: Language | None = None) -> CustomerCard:
+    """The customer's card, in the shop's language if no other is asked for."""
+    return _customer_card(customer_id, feature_store(), operations(), language or language_of(rules().shop.locale))
 
 
 def reporting() -> Reporting:

@@ -51,6 +51,9 @@ def test_a_model_that_passes_the_gate_waits_for_a_person_and_is_champion_once_ap
 
     until(lambda: state("approve") in ("awaiting_input", "failed", "upstream_failed", "skipped"), 240, "the question")
     assert state("approve") == "awaiting_input"
+    # An answer that comes before the scheduler has seen the task's process end is lost, and asked for again.
+    scheduler = up.home / "logs" / "airflow-scheduler.log"
+    until(lambda: "TaskInstance Finished: dag_id=train, task_id=approve" in scheduler.read_text(), 60, "its process")
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(up.url("AIRFLOW", "/"))

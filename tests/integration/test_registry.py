@@ -54,6 +54,7 @@ def run() -> CandidateRun:
         lake_versions={"orders": 12, "order_lines": 13},
         example=ROWS.median().to_frame().T,
         plots={"gain": plots.gain({"lightgbm": predicted})},
+        texts={"card/model_card.md": "# 模型卡 – card"},
     )
 
 
@@ -211,6 +212,8 @@ def test_a_reviewer_finds_the_whole_story_in_mlflow(mlflow_registry: MlflowRegis
     assert logged.data.metrics["2017-10-29/auc"] == 0.81
     assert logged.data.tags["lake.orders"] == "12"
     assert [file.path for file in client.list_artifacts(version.run_id, "plots")] == ["plots/gain.png"]
+    card = Path(client.download_artifacts(version.run_id, "card/model_card.md"))
+    assert card.read_text(encoding="utf-8") == "# 模型卡 – card"
     registered = client.get_model_version(MODEL_NAME, version.version)
     assert registered.description == "The story.\n\nDecision: approved by Ann at 2026-01-05 09:30 UTC.\n"
     assert registered.tags["gate"] == "passed"

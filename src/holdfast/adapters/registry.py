@@ -68,6 +68,8 @@ class MlflowRegistry:
             for name, png in run.plots.items():
                 (images / f"{name}.png").write_bytes(png)
             mlflow.log_artifacts(str(images), "plots")
+            for path, text in run.texts.items():
+                mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
             mlflow.pyfunc.log_model(

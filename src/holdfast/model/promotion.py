@@ -9,6 +9,7 @@ from datetime import date
 from holdfast.model.candidates import CANDIDATES
 from holdfast.model.comparison import Difference
 from holdfast.model.evaluation import Evaluation
+from holdfast.model.fairness import Fairness
 from holdfast.model.record import ModelVersion
 from holdfast.rules import Gate
 
@@ -88,6 +89,15 @@ def calibrated(evaluation: Evaluation, gate: Gate) -> Check:
         f"(limit {gate.calibration_error:g} beyond it)"
     )
     return Check("calibration", excess <= gate.calibration_error, found)
+
+
+def fair(fairness: Fairness | None) -> Check:
+    """Whether the model serves the groups that the rules name alike (``holdfast.model.fairness``)."""
+    if fairness is None:
+        return Check("fairness", True, "fairness not judged, as the rules name no groups")
+    if fairness.within_limit:
+        return Check("fairness", True, f"fair to {len(fairness.groups)} groups")
+    return Check("fairness", False, f"not fair: {'; '.join(fairness.breaches)}")
 
 
 def fast(seconds: float, customers: int, gate: Gate) -> Check:

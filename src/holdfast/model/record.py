@@ -27,7 +27,7 @@ class CandidateRun:
     ``cutoff`` is the day the run pretends to be; ``trained_to`` the end (exclusive) of the last label window that the
     final fit has read. ``service`` is what it was trained on; ``lake_versions`` (table → version) say which data;
     ``example`` is one made-up row of features; ``plots`` are PNG images by name. ``figures`` are further figures by
-    name, and ``notes`` what was decided on the way, each in a sentence.
+    name, ``notes`` what was decided on the way, each in a sentence, and ``texts`` documents by path.
     """
 
     candidate: str
@@ -42,6 +42,7 @@ class CandidateRun:
     plots: Mapping[str, bytes]
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

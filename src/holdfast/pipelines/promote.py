@@ -19,6 +19,7 @@ from holdfast.model.decision import Decision
 from holdfast.model.evaluation import evaluate
 from holdfast.model.promotion import Check, Verdict, trusted_cutoffs
 from holdfast.model.record import FeatureService, ModelVersion, unserved
+from holdfast.pipelines.review import fairness_of
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
@@ -113,6 +114,7 @@ class Promotion:
             promotion.beats_the_rules({name: self._difference(own, rows) for name, rows in rules.items()}),
             self._against(champion, challenger, own, training),
             promotion.calibrated(evaluate(own, self.rules.training.threshold), gate),
+            promotion.fair(fairness_of(own, self.lake, self.rules)),
             self._speed(challenger, training),
             promotion.known_data(recorded, {name: self.lake.version(name) for name in recorded}),
         ]

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from holdfast import dataset
@@ -18,11 +17,11 @@ from holdfast.model import plots
 from holdfast.model.backtest import rows_of
 from holdfast.model.candidates import Candidate, candidate, configured
 from holdfast.model.evaluation import OrderGroup, by_orders, evaluate
-from holdfast.model.fitted import FittedModel
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.model.search import tuned
 from holdfast.model.treatment import Treatment, served, test
 from holdfast.model.worth import fit_worth
+from holdfast.pipelines.review import reviewed
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.spend import SPEND, spend
@@ -111,22 +110,22 @@ class Training:
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
         worth = None if chosen.baseline else fit_worth(rows, features, seed)
         model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
-        run_id = self._registry.log(
-            CandidateRun(
-                candidate=name,
-                cutoff=day,
-                trained_to=cutoffs[-1] + timedelta(days=horizon),
-                model=model,
-                service=FeatureService(MODEL_SERVICE, tuple(features)),
-                evaluation=evaluation,
-                parameters={**self._parameters(chosen, treatment, prepared), **found.told},
-                lake_versions=prepared["lake_versions"],
-                example=_median_customer(rows),
-                plots=_drawings(name, predictions, model, rows_of(rows, [splits[-1].test])),
-                figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
-                notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
-            )
+        run = CandidateRun(
+            candidate=name,
+            cutoff=day,
+            trained_to=cutoffs[-1] + timedelta(days=horizon),
+            model=model,
+            service=FeatureService(MODEL_SERVICE, tuple(features)),
+            evaluation=evaluation,
+            parameters={**self._parameters(chosen, treatment, prepared), **found.told},
+            lake_versions=prepared["lake_versions"],
+            example=_median_customer(rows),
+            plots=_drawings(name, predictions),
+            figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
+            notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
         )
+        latest = rows_of(rows, [splits[-1].test])
+        run_id = self._registry.log(reviewed(run, latest, predictions, self._lake, self._rules))
         return {
             "run_id": run_id,
             "candidate": name,
@@ -231,7 +230,7 @@ def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[present(rows)].median().fillna(0.0).to_frame().T
 
 
-def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: pd.DataFrame) -> dict[str, bytes]:
+def _drawings(name: str, predictions: pd.DataFrame) -> dict[str, bytes]:
     curves = {name: predictions}
     return {
         "roc": plots.roc(curves),
@@ -239,5 +238,4 @@ def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: 
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
         "retention": plots.retention(curves),
-        "importance": plots.importance(model.features, np.abs(model.contributions(latest)).mean(axis=0)),
     }

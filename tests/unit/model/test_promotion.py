@@ -1,18 +1,21 @@
 """The gate between challenger and champion: what each condition asks, and what it says."""
 
 from datetime import UTC, date, datetime
+from typing import cast
 
 import pytest
 
 from holdfast.model.comparison import Difference
 from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
+from holdfast.model.fairness import Fairness, Group
 from holdfast.model.promotion import (
     Check,
     Verdict,
     beats_the_rules,
     calibrated,
     deserves_the_place,
+    fair,
     fast,
     known_data,
     trusted_cutoffs,
@@ -96,6 +99,14 @@ def test_a_probability_must_mean_what_it_says_as_far_as_so_few_customers_can_tel
     assert calibrated(with_error(0.051), GATE) == Check(
         "calibration", False, "calibration error 0.051, of which 0.020 by chance (limit 0.03 beyond it)"
     )
+
+
+def test_groups_must_be_served_alike_where_the_rules_name_some() -> None:
+    everyone = cast(Group, None)
+    assert fair(None).passed
+    assert fair(Fairness(everyone, (everyone, everyone), ())) == Check("fairness", True, "fair to 2 groups")
+    breached = fair(Fairness(everyone, (everyone,), ("age band old: flagged too often", "age band young: too seldom")))
+    assert breached == Check("fairness", False, "not fair: age band old: flagged too often; age band young: too seldom")
 
 
 def test_scoring_must_be_fast_enough() -> None:

@@ -1,5 +1,6 @@
 """Training as of a cutoff, from the lake to the challenger."""
 
+import json
 from datetime import date
 
 import pandas as pd
@@ -101,8 +102,30 @@ def test_a_fit_is_one_run_with_metrics_plots_and_data_versions(bench: Bench) -> 
     assert run.trained_to == date(2017, 6, 4)
     assert run.lake_versions == prepared["lake_versions"]
     assert run.parameters["seed"] == 7
-    assert set(run.plots) == {"roc", "precision_recall", "calibration", "gain", "retention", "importance"}
+    drawn = {name for name in run.plots if not name.startswith("dependence_")}
+    assert drawn == {"roc", "precision_recall", "calibration", "gain", "retention", "importance"}
+    assert len(run.plots) > len(drawn), "partial dependence"
     assert fitted["metrics"]["auc"] == run.evaluation.mean.auc
+
+
+def test_a_fit_carries_its_model_card_with_figures_importance_and_fairness(small: Tables) -> None:
+    bands = {f"c{i:02}": "young" if i % 2 else "old" for i in range(60)}
+    customers = pd.DataFrame({"customer_id": list(bands), "age_band": list(bands.values())})
+    rule = {"columns": {"age_band": "asked for | <b>when</b> signing up"}, "least_customers": 5}
+    bench = Bench(small, Rules.model_validate({**RULES.model_dump(), "fairness": rule}))
+    bench.lake.replace("customers", customers, where={})
+    fitted = bench.training.fit("logistic", bench.training.prepare(CUTOFF))
+    run = bench.registry.runs[fitted["run_id"]]
+    card, page = run.texts["card/model_card.md"], run.texts["card/model_card.html"]
+    assert f"| auc | {fitted['metrics']['auc']:.4g} |" in card
+    assert "| lake table orders | version 0 |" in card
+    assert "| age band: young |" in card
+    assert list(json.loads(run.texts["importance.json"])) == ["family", "feature"]
+    assert [one["name"] for one in json.loads(run.texts["fairness.json"])["groups"]] == ["old", "young"]
+    assert "&lt;b&gt;when" in page
+    assert "<b>when" not in page
+    assert "../plots/" not in page, "every plot is held by the page itself"
+    assert page.count("data:image/png;base64,") >= 3
 
 
 def test_the_example_shown_to_reviewers_is_nobodys_data(bench: Bench) -> None:
