@@ -6,11 +6,13 @@ import pytest
 
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.language import LANGUAGES, Language, language_of, translate, translated
+from holdfast.model.reasons import COHORT
 
 SENTENCES = {
     *(feature.reason for feature in FEATURES.values()),
     *(feature.null for feature in FEATURES.values() if feature.nullable),
     *(family.meaning for family in FAMILIES),
+    COHORT,
 }
 
 

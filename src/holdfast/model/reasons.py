@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from holdfast.features.catalog import FAMILIES
 from holdfast.features.spec import Family, Feature
 from holdfast.language import LANGUAGES, Language, translate
 from holdfast.model.matrix import Matrix
 
 _DECIMALS = 6
 """Of a stored contribution: the last bits depend on which customers were explained together."""
+
+COHORT = "has ordered once so far, and {rate:.0%} of such customers do not come back in time"
+
+_COUNTED = next(family for family in FAMILIES if any(feature.name == "order_count" for feature in family.features))
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ def top_reasons(
                 for row, text in zip(chosen, _texts(feature, declared, rows, chosen), strict=True):
                     reasons[row].append(Reason(family.name, feature.name, float(by_family[row, number]), text))
     return reasons
+
+
+def cohort_reason(probability: float) -> Reason:
+    """Why a single buyer has the rate of all single buyers: the model knows nothing that tells them apart."""
+    told = {language: text.format(rate=probability) for language, text in _in_every_language(COHORT).items()}
+    return Reason(_COUNTED.name, "order_count", 0.0, told)
 
 
 def as_json(reasons: Sequence[Reason]) -> str:

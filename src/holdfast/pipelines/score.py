@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, families_in, present
-from holdfast.model.fitted import FittedModel
+from holdfast.model.matrix import Vector
 from holdfast.model.personas import Personas
-from holdfast.model.reasons import as_json, top_reasons
+from holdfast.model.reasons import as_json, cohort_reason, top_reasons
 from holdfast.model.record import FeatureService, unserved
+from holdfast.model.served import ServedModel
 from holdfast.pipelines import personas
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
+from holdfast.rules import Scoring as ScoringRule
 
 SCORES = "scores"
 """The lake table of scores, one row per cutoff and customer.
@@ -74,7 +75,7 @@ class Scoring:
             basis=model.basis(rows),
             value=model.spend_if_buying(rows),
             lifetime_value=model.lifetime_value(rows),
-            reasons=_reasons(model, rows, probability >= self._rules.scoring.reasons_from, self._rules.scoring.reasons),
+            reasons=_reasons(model, rows, probability, self._rules.scoring),
             model_version=champion.version,
             run_id=champion.run_id,
         )
@@ -137,10 +138,12 @@ def _persona(segments: Personas | None, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(told, index=rows.index, dtype=object)
 
 
-def _reasons(model: FittedModel, rows: pd.DataFrame, asked: NDArray[np.bool_], count: int) -> list[str]:
-    """Per row, the customer's top reasons as JSON text: no reasons where they are not ``asked`` for."""
-    some = rows[asked]
-    told = top_reasons(model.contributions(some), model.features, some, families_in(rows), count)
-    texts = np.full(len(rows), as_json([]), dtype=object)
-    texts[asked] = [as_json(one) for one in told]
+def _reasons(model: ServedModel, rows: pd.DataFrame, probability: Vector, rule: ScoringRule) -> list[str]:
+    """Per row, the customer's top reasons as JSON text: none below the probability that the rule asks for."""
+    asked, cohort = probability >= rule.reasons_from, model.basis(rows) == "cohort"
+    explained, texts = asked & ~cohort, np.full(len(rows), as_json([]), dtype=object)
+    some = rows[explained]
+    told = top_reasons(model.contributions(some), model.features, some, families_in(rows), rule.reasons)
+    texts[explained] = [as_json(one) for one in told]
+    texts[asked & cohort] = [as_json([cohort_reason(one)]) for one in probability[asked & cohort]]
     return list(texts)

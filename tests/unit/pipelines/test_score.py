@@ -1,6 +1,7 @@
 """Scoring as of a cutoff: shards, tiers, reasons and one publication."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -134,6 +135,21 @@ def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
     texts = [text for reasons in stored for reason in reasons for text in reason["text"].values()]
     assert texts
     assert not [text for text in texts if "nan" in text or "{" in text]
+
+
+def test_single_buyers_whom_the_model_cannot_tell_apart_have_their_cohorts_rate_as_their_reason() -> None:
+    bench = Bench(feature_store(shop()))
+    bench.crown()
+    [model] = [run.model for run in bench.registry.runs.values()]
+    rows = bench.store.snapshot(date.fromisoformat(CUTOFF)).assign(order_count=1.0)
+    bench.store.write({"all": rows})
+    [run_id] = bench.registry.runs
+    bench.registry.runs[run_id] = replace(bench.registry.runs[run_id], model=replace(model, cohort_rate=0.34))
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    assert set(scores["basis"]) == {"cohort"}
+    [told] = json.loads(scores["reasons"].iloc[0])
+    assert told["text"]["en"] == "has ordered once so far, and 34% of such customers do not come back in time"
 
 
 def test_who_is_hardly_at_risk_gets_no_reasons_where_the_rules_say_so(bench: Bench) -> None:
