@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import audit_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
+from holdfast import audit_cli, backtest_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def _local_mailbox() -> ExitStack:
 
 
 _command(horizon_cli.horizon)
+_command(backtest_cli.backtest)
 
 
 @_command

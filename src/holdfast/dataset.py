@@ -69,6 +69,20 @@ def splits(training: Training, horizon_days: int, complete_to: date) -> list[Spl
     return [Split(test, tuple(day for day in grid if windows.is_mature(day, horizon_days, test))) for test in tests]
 
 
+def study_splits(training: Training, horizon_days: int, complete_to: date) -> list[Split]:
+    """The same for the ``study_cutoffs`` cutoffs before those of ``splits``, at the same distance.
+
+    They help to decide how the first predictions of the backtest are treated, so their labels have matured by its first
+    cutoff. Those that have no training cutoff are left out: with a short history there are fewer, or none.
+    """
+    first = splits(training, horizon_days, complete_to)[0].test
+    grid = matured(training, horizon_days, first)
+    steps = reversed(range(training.study_cutoffs))
+    tests = [grid[-1] - timedelta(days=training.test_step_days * step) for step in steps]
+    found = [Split(test, tuple(day for day in grid if windows.is_mature(day, horizon_days, test))) for test in tests]
+    return [split for split in found if split.train]
+
+
 def training_frame(features: pd.DataFrame, labels: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
     """``features`` with the label of each row's customer and cutoff joined on as the last column, ``churned``.
 

@@ -19,6 +19,7 @@ from holdfast.dataset import KEYS, TIME, Split
 from holdfast.history import History
 from holdfast.labels import LABEL
 from holdfast.schemas import TABLES
+from holdfast.spend import SPEND
 
 PART = "part"
 SEPARATION = 0.98
@@ -197,7 +198,7 @@ def _areas(rows: pd.DataFrame, churned: np.ndarray[tuple[int], np.dtype[np.bool_
     """Per feature the area under the ROC curve for the label; nulls count as the lowest value."""
     from scipy.stats import rankdata
 
-    features = rows.drop(columns=[name for name in (*KEYS, TIME, LABEL, PART) if name in rows.columns])
+    features = rows.drop(columns=[name for name in (*KEYS, TIME, LABEL, SPEND, PART) if name in rows.columns])
     ones, zeros = int(churned.sum()), int((~churned).sum())
     areas = {}
     for name in features.select_dtypes("number").columns:

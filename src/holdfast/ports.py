@@ -25,9 +25,9 @@ from holdfast.campaign.policy import Selection
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
-from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.served import ServedModel
 
 Alias = Literal["champion", "challenger"]
 
@@ -263,7 +263,7 @@ class ModelRegistry(Protocol):
         """Write the verdict on the version and, when it says so, make it the champion in one step."""
         ...
 
-    def load(self, version: ModelVersion) -> FittedModel:
+    def load(self, version: ModelVersion) -> ServedModel:
         """The version's model. Raises ModelError when its files are gone or are not those that were registered."""
         ...
 

@@ -120,7 +120,11 @@ class Training(Rule):
 
     Training cutoffs run from ``first_cutoff`` in steps of ``step_days``. The last ``test_cutoffs`` matured cutoffs of
     the same grid, ``test_step_days`` apart, test; for each of them a candidate is fitted only on cutoffs whose labels
-    had matured by then. ``metric`` decides which candidate is better.
+    had matured by then. ``metric`` decides which candidate is better. ``blend`` names the members of the candidate
+    blend. Customers with a probability of ``threshold`` or more count as flagged in accuracy, precision, recall and F1.
+    Every figure's interval comes from ``resamples`` draws of the customers. The calibration (one of ``calibration``, or
+    none) and what becomes of single buyers are decided at each test cutoff on the earlier ones and on ``study_cutoffs``
+    more before the first.
     """
 
     first_cutoff: date
@@ -130,6 +134,17 @@ class Training(Rule):
     candidates: Annotated[list[str], Field(min_length=1)]
     metric: Literal["auc", "average_precision"]
     seed: int
+    blend: Annotated[list[str], Field(min_length=2)] = ["logistic", "lightgbm", "bgnbd"]
+    threshold: Share = 0.5
+    resamples: Annotated[int, Field(ge=0)] = 200
+    study_cutoffs: Annotated[int, Field(ge=0)] = 3
+    calibration: list[Literal["platt", "isotonic", "beta"]] = ["platt", "isotonic", "beta"]
+
+    @model_validator(mode="after")
+    def _no_blend_of_blends(self) -> Training:
+        if "blend" in self.blend:
+            raise ValueError("blend names the blend's members: it cannot be one of them")
+        return self
 
     @model_validator(mode="after")
     def _one_grid(self) -> Training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from email.utils import parseaddr
@@ -42,6 +42,8 @@ from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines.audit import Audit, Report
+from holdfast.pipelines.compare import Compared
+from holdfast.pipelines.compare import compare as _compare
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
@@ -231,6 +233,12 @@ def features() -> Features:
 
 def training() -> Training:
     return Training(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def compare(candidates: Sequence[str], cutoff: date) -> Iterator[Compared]:
+    """The candidates on the backtest as of ``cutoff``, one after another."""
+    rows = _scratch().read(training().prepare(cutoff.isoformat())["path"])
+    return _compare(rows, candidates, rules(), cutoff)
 
 
 def scoring() -> Scoring:

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
-from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
 
@@ -51,7 +51,7 @@ class FakeRegistry:
         if verdict.promote:
             self.aliases["champion"] = version.version
 
-    def load(self, version: ModelVersion) -> FittedModel:
+    def load(self, version: ModelVersion) -> ServedModel:
         if version.version not in self.versions:
             raise ModelError(f"the files of version {version.version} are gone")
         return self.runs[version.run_id].model

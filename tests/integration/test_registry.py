@@ -17,6 +17,7 @@ from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import Comparison, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.ports import ModelRegistry
 from tests.fakes.registry import FakeRegistry
 
@@ -34,7 +35,7 @@ PROMOTE = Verdict(True, "Promoted: it is better.", "auc", (Comparison("rhythm_ru
 
 @pytest.fixture(scope="module")
 def run() -> CandidateRun:
-    model = candidate("lightgbm").fit(ROWS, CHURNED, 7)
+    model = ServedModel(candidate("lightgbm").fit(ROWS, CHURNED, 7))
     predicted = pd.DataFrame({"churned": CHURNED, "probability": model.probabilities(ROWS)})
     return CandidateRun(
         candidate="lightgbm",

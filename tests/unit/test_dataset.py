@@ -109,3 +109,16 @@ def test_a_feature_row_without_a_label_is_refused() -> None:
         dataset.training_frame(
             rows(("ann", "2017-10-01"), ("ben", "2017-10-01")), outcomes(("ann", "2017-10-01", 0)), ZONE
         )
+
+
+def test_the_study_lies_before_the_backtest_and_its_labels_have_matured_by_then() -> None:
+    found = dataset.study_splits(training(), horizon_days=28, complete_to=date(2017, 12, 24))
+    assert [split.test for split in found] == [date(2017, 7, 9), date(2017, 8, 6), date(2017, 9, 3)]
+    assert [split.train[-1] for split in found] == [date(2017, 6, 11), date(2017, 7, 9), date(2017, 8, 6)]
+
+
+def test_a_short_history_leaves_a_smaller_study_or_none() -> None:
+    short = training(first_cutoff=date(2017, 7, 9))
+    assert [s.test for s in dataset.study_splits(short, 28, date(2017, 12, 24))] == [date(2017, 8, 6), date(2017, 9, 3)]
+    assert dataset.study_splits(training(first_cutoff=date(2017, 9, 3)), 28, date(2017, 12, 24)) == []
+    assert dataset.study_splits(training(study_cutoffs=0), 28, date(2017, 12, 24)) == []

@@ -11,9 +11,10 @@ from typing import Any
 
 from holdfast.errors import ModelError
 from holdfast.model import artifacts
-from holdfast.model.candidates import FittedModel
+from holdfast.model.evaluation import Intervals
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
 MODEL_NAME = "holdfast-churn"
@@ -23,7 +24,7 @@ _MODEL_DESCRIPTION = (
 )
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 # Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
-_REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas")
+_REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "skops")
 
 
 class MlflowRegistry:
@@ -56,7 +57,8 @@ class MlflowRegistry:
             ) as started,
         ):
             mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics(_metrics(run))
+            mlflow.log_metrics({**_metrics(run), **run.figures})
+            mlflow.set_tags({f"note.{name}": text for name, text in run.notes.items()})
             images = Path(work) / "plots"
             images.mkdir()
             for name, png in run.plots.items():
@@ -102,7 +104,7 @@ class MlflowRegistry:
         if verdict.promote:
             client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
 
-    def load(self, version: ModelVersion) -> FittedModel:
+    def load(self, version: ModelVersion) -> ServedModel:
         mlflow = self._mlflow()
         with TemporaryDirectory() as work:
             try:
@@ -111,7 +113,13 @@ class MlflowRegistry:
                 )
             except (mlflow.exceptions.MlflowException, OSError) as error:
                 raise ModelError(f"the files of {MODEL_NAME} version {version.version} are gone: {error}") from error
-            return artifacts.load_verified(Path(stored), version.sha256)
+            model = artifacts.load_verified(Path(stored), version.sha256)
+        if not isinstance(model, ServedModel):
+            raise ModelError(
+                f"{MODEL_NAME} version {version.version} is a bare {model.format} model of an earlier Holdfast, "
+                "without calibration and worth. Train again, and let the new version take its place."
+            )
+        return model
 
     def _create_version(self, run_id: str) -> Any:
         client = self._client()
@@ -155,11 +163,20 @@ class MlflowRegistry:
 
 
 def _metrics(run: CandidateRun) -> dict[str, float]:
-    """Means by plain name, and each test cutoff's figures in a group of its own."""
-    metrics = run.evaluation.mean.as_dict()
-    for cutoff, figures in run.evaluation.by_cutoff.items():
+    """Means by plain name, each test cutoff's figures in a group of its own, and the ends of all intervals."""
+    evaluation = run.evaluation
+    metrics = evaluation.mean.as_dict() | _ends("", evaluation.mean_intervals)
+    for cutoff, figures in evaluation.by_cutoff.items():
         metrics |= {f"{cutoff}/{name}": value for name, value in figures.as_dict().items()}
+        metrics |= _ends(f"{cutoff}/", evaluation.intervals.get(cutoff, {}))
     return metrics
+
+
+def _ends(group: str, intervals: Intervals) -> dict[str, float]:
+    ends: dict[str, float] = {}
+    for name, interval in intervals.items():
+        ends |= {f"{group}{name}.low": interval.low, f"{group}{name}.high": interval.high}
+    return ends
 
 
 def _signature(features: Sequence[str]) -> Any:

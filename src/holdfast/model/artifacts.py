@@ -8,14 +8,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.errors import ModelError
+from holdfast.model.bgnbd import BgNbdModel
+from holdfast.model.blend import Blend
 from holdfast.model.boosting import BoostedTrees
-from holdfast.model.candidates import FittedModel
+from holdfast.model.estimators import Estimator
+from holdfast.model.fitted import FittedModel
 from holdfast.model.logistic import LogisticModel
+from holdfast.model.served import ServedModel
 
 _MANIFEST = "model.json"
+
+
+def _load(form: str, directory: Path) -> FittedModel:
+    return _LOADERS[form](directory)
+
+
 _LOADERS: dict[str, Callable[[Path], FittedModel]] = {
+    Blend.format: lambda directory: Blend.load(directory, _load),
+    BgNbdModel.format: BgNbdModel.load,
     BoostedTrees.format: BoostedTrees.load,
+    Estimator.format: Estimator.load,
     LogisticModel.format: LogisticModel.load,
+    ServedModel.format: lambda directory: ServedModel.load(directory, _load),
 }
 
 

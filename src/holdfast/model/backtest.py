@@ -11,9 +11,12 @@ import pandas as pd
 from holdfast.dataset import KEYS, Split
 from holdfast.errors import ModelError
 from holdfast.labels import LABEL
-from holdfast.model.candidates import Candidate, FittedModel
+from holdfast.model.candidates import Candidate
+from holdfast.model.fitted import FittedModel
 
 PROBABILITY = "probability"
+ABOUT = ("order_count", "days_since_order", "gap_longest_days")
+"""Features that evaluation asks for (``holdfast.model.evaluation``), kept beside the predictions."""
 
 
 def fit_on(
@@ -36,7 +39,7 @@ def fit_on(
 def backtest(
     candidate: Candidate, rows: pd.DataFrame, splits: Sequence[Split], features: Sequence[str], seed: int
 ) -> pd.DataFrame:
-    """Out-of-time predictions for every row of every test cutoff: customer_id, cutoff, churned and probability.
+    """Out-of-time predictions for every row of every test cutoff, as from ``predict``.
 
     Each split's model is fitted on that split's own training cutoffs (``holdfast.dataset.splits``).
     """
@@ -50,8 +53,9 @@ def backtest(
 
 
 def predict(model: FittedModel, rows: pd.DataFrame) -> pd.DataFrame:
-    """The model's probability beside the outcome of labelled rows: customer_id, cutoff, churned and probability."""
-    return rows[[*KEYS, LABEL]].assign(**{PROBABILITY: model.probabilities(rows)})
+    """The model's prediction for labelled rows: customer_id, cutoff, churned, ABOUT as far as known, probability."""
+    about = [name for name in ABOUT if name in rows]
+    return rows[[*KEYS, LABEL, *about]].assign(**{PROBABILITY: model.probabilities(rows)})
 
 
 def rows_of(rows: pd.DataFrame, cutoffs: Sequence[date]) -> pd.DataFrame:

@@ -12,8 +12,7 @@ import pandas as pd
 from holdfast.errors import ModelError
 from holdfast.model.matrix import Matrix, Vector, matrix
 
-PARAMETERS: dict[str, str | float] = {
-    "objective": "binary",
+PARAMETERS: dict[str, float] = {
     "num_iterations": 400,
     "learning_rate": 0.02,
     "num_leaves": 15,
@@ -22,7 +21,7 @@ PARAMETERS: dict[str, str | float] = {
     "lambda_l2": 5.0,
 }
 # More threads than free cores are far slower than one, and the sums of floats then depend on their number.
-_RUNTIME = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+RUNTIME = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
 _FILE = "lightgbm.txt"
 
 
@@ -60,10 +59,10 @@ class BoostedTrees:
         return cls(features=tuple(booster.feature_name()), booster=booster)
 
 
-def fit_boosting(rows: pd.DataFrame, churned: Vector, seed: int) -> BoostedTrees:
-    """Fit on all columns of ``rows``; nulls go their own way at each split."""
+def fit_boosting(rows: pd.DataFrame, churned: Vector, seed: int, **parameters: float) -> BoostedTrees:
+    """Fit on all columns of ``rows`` with LightGBM's own ``parameters``; nulls go their own way at each split."""
     import lightgbm
 
     features = tuple(rows.columns)
     data = lightgbm.Dataset(matrix(rows, features), label=churned, feature_name=list(features))
-    return BoostedTrees(features, lightgbm.train({**PARAMETERS, **_RUNTIME, "seed": seed}, data))
+    return BoostedTrees(features, lightgbm.train({"objective": "binary", **parameters, **RUNTIME, "seed": seed}, data))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from holdfast.features.spec import Family
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.matrix import Vector
 
 _ROWS = 500

@@ -71,16 +71,26 @@ class LogisticModel:
         )
 
 
-def fit_logistic(rows: pd.DataFrame, churned: Vector, used: Sequence[str], seed: int) -> LogisticModel:
-    """Fit on the columns ``used``; the other columns of ``rows`` are known to the model but without effect."""
+def fit_logistic(
+    rows: pd.DataFrame, churned: Vector, seed: int, used: Sequence[str] | None = None, inverse_penalty: float = 1.0
+) -> LogisticModel:
+    """Fit on the columns ``used`` (None: all); the other columns of ``rows`` are known to the model but without effect.
+
+    ``inverse_penalty`` is the inverse of the strength of the L2 penalty.
+    """
     from sklearn.linear_model import LogisticRegression
 
+    used = list(rows.columns) if used is None else used
     values = matrix(rows, used)
     quantiles = _quantiles(values)
     ranks, nulls = _ranks(values, quantiles), np.isnan(values).astype(float)
-    regression = LogisticRegression(C=1.0, max_iter=1000, random_state=seed)
-    regression.fit(np.hstack([ranks, nulls]), churned)
-    slopes, null_slopes = np.split(regression.coef_[0], 2)
+    # With far more rows than columns this solver takes a tenth of the default one's time.
+    regression = LogisticRegression(C=inverse_penalty, solver="newton-cholesky", max_iter=1000, random_state=seed)
+    sometimes = nulls.any(axis=0)  # what is never null would only make the fit slower
+    regression.fit(np.hstack([ranks, nulls[:, sometimes]]), churned)
+    slopes, known_slopes = np.split(regression.coef_[0], [len(used)])
+    null_slopes = np.zeros(len(used))
+    null_slopes[sometimes] = known_slopes
     return LogisticModel(
         features=tuple(rows.columns),
         used=tuple(used),

@@ -25,7 +25,7 @@ def matrix(rows: pd.DataFrame, features: Sequence[str]) -> Matrix:
             f"the model was fitted with {', '.join(missing)}, which the feature table lacks. "
             "Compute features with the version of Holdfast that trained the model, or train again."
         )
-    values: Matrix = rows[list(features)].to_numpy(dtype=float)
+    values: Matrix = rows[list(features)].to_numpy(dtype=float, copy=True)
     infinite = [name for name, column in zip(features, values.T, strict=True) if np.isinf(column).any()]
     if infinite:
         raise ModelError(f"{', '.join(infinite)} holds an infinite value; a feature is a finite number or null.")

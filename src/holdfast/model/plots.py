@@ -71,6 +71,17 @@ def gain(curves: Curves, image: ImageFormat = "png") -> bytes:
     return _image(figure, axes, image)
 
 
+def retention(curves: Curves, image: ImageFormat = "png") -> bytes:
+    """Share of customers retained in each tenth by probability, likeliest churners first; dashed, as predicted."""
+    figure, axes = _axes("Retention by risk", "tenth of customers, highest probability first", "share retained")
+    for name, colour, churned, probability in _each(curves):
+        bins = evaluation.calibration_bins(churned, probability, bins=10)
+        tenth = np.arange(1, len(bins.count) + 1)
+        axes.plot(tenth, 1 - bins.observed[::-1], label=name, color=colour, marker="o", markersize=3)
+        axes.plot(tenth, 1 - bins.predicted[::-1], color=colour, linewidth=1, linestyle="--")
+    return _image(figure, axes, image)
+
+
 def importance(effect: Mapping[str, float], image: ImageFormat = "png", top: int = 20) -> bytes:
     """The ``top`` features by mean absolute contribution (``effect``, in log-odds), those without any left out."""
     shown = sorted((size, name) for name, size in effect.items() if size > 0)[-top:]

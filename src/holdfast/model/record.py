@@ -8,8 +8,8 @@ from datetime import date
 
 import pandas as pd
 
-from holdfast.model.candidates import FittedModel
 from holdfast.model.evaluation import Evaluation
+from holdfast.model.served import ServedModel
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,22 @@ class CandidateRun:
 
     ``cutoff`` is the day the run pretends to be; ``trained_to`` the end (exclusive) of the last label window that the
     final fit has read. ``service`` is what it was trained on; ``lake_versions`` (table → version) say which data;
-    ``example`` is one made-up row of features; ``plots`` are PNG images by name;
-    ``texts`` are documents by path.
+    ``example`` is one made-up row of features; ``plots`` are PNG images by name. ``figures`` are further figures by
+    name, ``notes`` what was decided on the way, each in a sentence, and ``texts`` documents by path.
     """
 
     candidate: str
     cutoff: date
     trained_to: date
-    model: FittedModel
+    model: ServedModel
     service: FeatureService
     evaluation: Evaluation
     parameters: Mapping[str, str | float]
     lake_versions: Mapping[str, int]
     example: pd.DataFrame
     plots: Mapping[str, bytes]
+    figures: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 

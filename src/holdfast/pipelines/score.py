@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, families_in, present
-from holdfast.model.candidates import FittedModel
+from holdfast.model.fitted import FittedModel
 from holdfast.model.personas import Personas
 from holdfast.model.reasons import as_json, top_reasons
 from holdfast.model.record import FeatureService, unserved
@@ -25,9 +25,11 @@ from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
 
 SCORES = "scores"
-"""The lake table of scores, one row per cutoff and customer."""
+"""The lake table of scores, one row per cutoff and customer.
 
-_VALUE_DAYS = 84
+Beside probability and tier: ``basis`` (model, or cohort for single buyers whom no model can tell apart), and in the
+shop's currency ``value`` (spend within the horizon, given that the customer buys), ``expected_spend`` (times the
+probability of buying), ``value_at_risk`` (times that of churning) and ``lifetime_value`` (spend within a year)."""
 
 
 class Scoring:
@@ -69,7 +71,9 @@ class Scoring:
         probability = model.probabilities(rows)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
             probability=probability,
-            value=_expected_value(rows, self._rules.label.horizon_days),
+            basis=model.basis(rows),
+            value=model.spend_if_buying(rows),
+            lifetime_value=model.lifetime_value(rows),
             reasons=_reasons(model, rows, probability >= self._rules.scoring.reasons_from, self._rules.scoring.reasons),
             model_version=champion.version,
             run_id=champion.run_id,
@@ -94,6 +98,7 @@ class Scoring:
         scores["tier"] = tiers(
             scores.set_index("customer_id")["probability"], self._rules.tiers, self._previous_tiers(cutoff)
         ).to_numpy()
+        scores["expected_spend"] = (1 - scores["probability"]) * scores["value"]
         scores["value_at_risk"] = scores["probability"] * scores["value"]
         self._lake.replace(SCORES, scores, where={"cutoff": [cutoff]})
         self._store.write_scores(scores)
@@ -121,11 +126,6 @@ class Scoring:
 def shard_of(customer_id: str, shards: int) -> int:
     """The customer's shard: a hash, so that it is the same in every process and for ever."""
     return int.from_bytes(hashlib.sha256(customer_id.encode()).digest()[:8], "big") % shards
-
-
-def _expected_value(rows: pd.DataFrame, horizon_days: int) -> pd.Series:
-    """What the customer would spend within the horizon at the pace of the last 84 days, in the shop's currency."""
-    return rows[f"amount_{_VALUE_DAYS}d"] / _VALUE_DAYS * horizon_days
 
 
 def _persona(segments: Personas | None, rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,14 +14,17 @@ from holdfast.errors import MissingDataError, ModelError, SettingsError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
-from holdfast.model.backtest import backtest, fit_on, predict, rows_of
-from holdfast.model.candidates import Candidate, candidate
-from holdfast.model.evaluation import Evaluation, evaluate
+from holdfast.model.backtest import predict, rows_of
+from holdfast.model.candidates import Candidate, candidate, configured
+from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
+from holdfast.model.treatment import Treatment, served, test
+from holdfast.model.worth import fit_worth
 from holdfast.pipelines.review import reviewed
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
+from holdfast.spend import SPEND, spend
 from holdfast.windows import instant
 
 BACKTESTS = "backtests"
@@ -58,15 +61,15 @@ class Training:
         versions = {table: self._lake.version(table) for table in _TABLES if self._lake.exists(table)}
         orders = self._lake.read("orders")
         orders = orders[orders["ordered_at"] < instant(day, zone)]
-        outcome = labels(
-            orders, self._lake.read("order_lines"), cutoffs, self._rules.label.horizon_days, zone, complete_to=day
-        )
+        lines, horizon = self._lake.read("order_lines"), self._rules.label.horizon_days
+        outcome = labels(orders, lines, cutoffs, horizon, zone, complete_to=day)
         instants = {one.isoformat(): pd.Timestamp(instant(one, zone)) for one in cutoffs}
         entities = outcome[["customer_id", "cutoff"]].assign(event_timestamp=outcome["cutoff"].map(instants))
         features = self._store.historical(entities[["customer_id", "event_timestamp"]])
         known = entities.merge(features, on=["customer_id", "event_timestamp"], how="left", validate="1:1")
         _require_features(known)
         rows = dataset.training_frame(dataset.active(known, self._rules.population.active_days), outcome, zone)
+        rows[SPEND] = spend(orders, lines, rows, horizon, zone)
         return {
             "cutoff": cutoff,
             "path": self._scratch.write(f"{cutoff}/training", rows),
@@ -82,24 +85,31 @@ class Training:
 
         Returns the run's id, the means of its metrics and the path of its out-of-time predictions.
         """
-        chosen, day, seed = candidate(name), date.fromisoformat(prepared["cutoff"]), self._rules.training.seed
+        own = self._rules.training
+        chosen = configured(name, self._rules.label.horizon_days, own.blend)
+        day, seed = date.fromisoformat(prepared["cutoff"]), own.seed
         rows = self._scratch.read(prepared["path"])
         splits, cutoffs = self._splits(day), self._matured(day)
         features = present(rows)
-        predictions = backtest(chosen, rows, splits, features, seed)
-        evaluation = evaluate(predictions)
-        model = fit_on(chosen, rows, cutoffs, features, seed)
+        horizon = self._rules.label.horizon_days
+        tested = test(chosen, rows, splits, features, study=self._study_splits(day), rules=own, horizon_days=horizon)
+        predictions, treatment = tested.predictions, tested.treatment
+        evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
+        worth = None if chosen.baseline else fit_worth(rows, features, seed)
+        model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
         run = CandidateRun(
             candidate=name,
             cutoff=day,
-            trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
+            trained_to=cutoffs[-1] + timedelta(days=horizon),
             model=model,
             service=FeatureService(MODEL_SERVICE, tuple(features)),
             evaluation=evaluation,
-            parameters=self._parameters(chosen, prepared),
+            parameters=self._parameters(chosen, treatment, prepared),
             lake_versions=prepared["lake_versions"],
             example=_median_customer(rows),
             plots=_drawings(name, predictions),
+            figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
+            notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
         )
         latest = rows_of(rows, [splits[-1].test])
         run_id = self._registry.log(reviewed(run, latest, predictions, self._lake, self._rules))
@@ -149,7 +159,9 @@ class Training:
 
     def _decide(self, challenger: ModelVersion, champion: ModelVersion | None, prepared: Mapping[str, Any]) -> Verdict:
         kept = self._lake.read(BACKTESTS, where={"trained_at": [prepared["cutoff"]]})
-        evaluations = {str(name): evaluate(rows) for name, rows in kept.groupby("candidate")}
+        evaluations = {
+            str(name): evaluate(rows, self._rules.training.threshold) for name, rows in kept.groupby("candidate")
+        }
         rules = {name: evaluation for name, evaluation in evaluations.items() if candidate(name).baseline}
         incumbent = None if champion is None else self._incumbent(champion, prepared)
         return decide(self._metric, evaluations[challenger.candidate], rules, incumbent)
@@ -165,7 +177,7 @@ class Training:
         evaluation: Evaluation | None = None
         if later:
             rows = rows_of(training, later)
-            evaluation = evaluate(predict(self._registry.load(champion), rows))
+            evaluation = evaluate(predict(self._registry.load(champion), rows), self._rules.training.threshold)
         return Incumbent(champion.version, champion.trained_to, evaluation)
 
     def _keep_backtests(self, results: Sequence[Mapping[str, Any]]) -> None:
@@ -182,12 +194,16 @@ class Training:
         if not any(one.baseline for one in chosen) or all(one.baseline for one in chosen):
             raise SettingsError(
                 f"training.candidates is {', '.join(one.name for one in chosen)}: it must name at least one rule "
-                "(recency_rule, rhythm_rule) and at least one model that has to beat it (logistic, lightgbm)."
+                "(recency_rule, rhythm_rule, bgnbd) and at least one model that has to beat it (logistic, lightgbm, …)."
             )
 
-    def _parameters(self, chosen: Candidate, prepared: Mapping[str, Any]) -> dict[str, str | float]:
+    def _parameters(
+        self, chosen: Candidate, treatment: Treatment, prepared: Mapping[str, Any]
+    ) -> dict[str, str | float]:
         return {
-            **chosen.parameters,
+            **{name: _told_parameter(value) for name, value in chosen.parameters.items()},
+            "calibration": treatment.calibration.method,
+            "single_buyers": "cohort" if treatment.single_buyers.use_cohort else "model",
             "seed": self._rules.training.seed,
             "horizon_days": self._rules.label.horizon_days,
             "active_days": self._rules.population.active_days,
@@ -199,6 +215,9 @@ class Training:
 
     def _splits(self, day: date) -> list[dataset.Split]:
         return dataset.splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
+
+    def _study_splits(self, day: date) -> list[dataset.Split]:
+        return dataset.study_splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
     def _matured(self, day: date) -> list[date]:
         return dataset.matured(self._rules.training, self._rules.label.horizon_days, complete_to=day)
@@ -218,6 +237,26 @@ def _require_features(rows: pd.DataFrame) -> None:
         )
 
 
+def _figures(of: Treatment, groups: Sequence[OrderGroup]) -> dict[str, float]:
+    """The trials of calibration, and the AUC by past orders, by names for a run's record."""
+    figures: dict[str, float] = {}
+    for trial in of.calibration.trials:
+        figures[f"calibration/{trial.method}.brier"] = trial.brier
+        figures[f"calibration/{trial.method}.calibration_error"] = trial.calibration_error
+    for group in groups:
+        figures |= {f"orders_from_{group.first}/rows": group.rows, f"orders_from_{group.first}/rate": group.base_rate}
+        if group.auc is not None:
+            figures[f"orders_from_{group.first}/auc"] = group.auc
+        if group.interval is not None:
+            figures[f"orders_from_{group.first}/auc.low"] = group.interval.low
+            figures[f"orders_from_{group.first}/auc.high"] = group.interval.high
+    return figures
+
+
+def _told_parameter(value: Any) -> str | float:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "all" if value is None else value
+
+
 def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
     """A made-up customer, the median in every feature, to show what the model takes without showing anyone's data."""
     return rows[present(rows)].median().fillna(0.0).to_frame().T
@@ -230,6 +269,7 @@ def _drawings(name: str, predictions: pd.DataFrame) -> dict[str, bytes]:
         "precision_recall": plots.precision_recall(curves),
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
+        "retention": plots.retention(curves),
     }
 
 

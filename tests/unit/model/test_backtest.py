@@ -9,7 +9,8 @@ import pytest
 from holdfast.dataset import Split
 from holdfast.errors import ModelError
 from holdfast.model.backtest import backtest, fit_on
-from holdfast.model.candidates import Candidate, FittedModel
+from holdfast.model.candidates import Candidate
+from holdfast.model.fitted import FittedModel
 from holdfast.model.logistic import fit_logistic
 from holdfast.model.matrix import Vector
 
@@ -30,7 +31,7 @@ def spying(seen: list[tuple[int, list[str], int]]) -> Candidate:
 
     def fit(rows: pd.DataFrame, churned: Vector, seed: int) -> FittedModel:
         seen.append((len(rows), list(rows.columns), seed))
-        return fit_logistic(rows, churned, ["days_since_order"], seed)
+        return fit_logistic(rows, churned, seed, ["days_since_order"])
 
     return Candidate("spy", "writes down what it sees", fit)
 
@@ -51,7 +52,7 @@ def test_what_happens_at_the_test_cutoff_changes_no_prediction() -> None:
 
 def test_every_row_of_every_test_cutoff_is_predicted_once() -> None:
     predictions = backtest(spying([]), ROWS, SPLITS, ["days_since_order"], seed=7)
-    assert list(predictions.columns) == ["customer_id", "cutoff", "churned", "probability"]
+    assert list(predictions.columns) == ["customer_id", "cutoff", "churned", "days_since_order", "probability"]
     assert predictions["cutoff"].tolist() == ["2017-07-01"] * 4 + ["2017-08-01"] * 4
     assert predictions["churned"].tolist() == [0, 0, 1, 1] * 2
 

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from holdfast.errors import ModelError, SettingsError
+from holdfast.features.alive import BgNbd
 from holdfast.model import artifacts
-from holdfast.model.candidates import CANDIDATES, Candidate, candidate
+from holdfast.model.bgnbd import counts, silence
+from holdfast.model.candidates import CANDIDATES, Candidate, candidate, configured
 
-FEATURES = ["days_since_order", "gap_mean_days", "order_count", "always_null"]
+FEATURES = ["days_since_order", "gap_mean_days", "order_count", "tenure_days", "always_null"]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,7 @@ def customers() -> pd.DataFrame:
             "days_since_order": silence,
             "gap_mean_days": np.where(orders > 1, gap, np.nan),
             "order_count": orders,
+            "tenure_days": silence + np.where(orders > 1, gap * (orders - 1), 0),
             "always_null": np.nan,
         }
     )
@@ -63,11 +66,11 @@ def test_contributions_are_the_log_odds_up_to_one_constant(
 
 
 @each_candidate
-def test_a_fit_with_the_same_seed_is_the_same_model(
-    one: Candidate, customers: pd.DataFrame, churned: np.ndarray, tmp_path: Path
+def test_a_fit_with_the_same_seed_gives_the_same_predictions(
+    one: Candidate, customers: pd.DataFrame, churned: np.ndarray
 ) -> None:
-    first = artifacts.save(one.fit(customers, churned, 7), tmp_path / "first")
-    assert artifacts.save(one.fit(customers, churned, 7), tmp_path / "second") == first
+    first, second = (one.fit(customers, churned, 7).probabilities(customers) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 @each_candidate
@@ -133,3 +136,43 @@ def test_nobody_gives_no_probabilities(one: Candidate, customers: pd.DataFrame, 
     model = one.fit(customers, churned, 7)
     assert model.probabilities(customers.head(0)).shape == (0,)
     assert model.contributions(customers.head(0)).shape == (0, len(FEATURES))
+
+
+def test_a_stored_estimator_that_asks_for_an_untrusted_type_is_not_loaded(
+    customers: pd.DataFrame, churned: np.ndarray, tmp_path: Path
+) -> None:
+    from sklearn.gaussian_process.kernels import RBF
+    from skops import io
+
+    artifacts.save(candidate("decision_tree").fit(customers, churned, 7), tmp_path / "model")
+    io.dump(RBF(), tmp_path / "model" / "estimator.skops")
+    with pytest.raises(ModelError, match="asks for types nobody trusts"):
+        artifacts.load(tmp_path / "model")
+
+
+def test_bgnbd_calls_a_break_of_rhythm_riskier_the_more_orders_it_follows() -> None:
+    """The classic of the model: the same silence says more about a frequent customer."""
+    population = BgNbd(r=0.5, alpha=5.0, a=0.3, b=3.0)
+    often, seldom = (silence(population, counts(np.array([[orders, 365.0, 90.0]])), 28)[0] for orders in (40.0, 3.0))
+    assert often > seldom
+
+
+def test_bgnbd_probability_of_silence_falls_as_the_horizon_grows_and_starts_at_one() -> None:
+    population, customer = BgNbd(r=0.5, alpha=5.0, a=0.3, b=3.0), counts(np.array([[5.0, 200.0, 10.0]]))
+    by_horizon = [silence(population, customer, days)[0] for days in (0, 7, 28, 90)]
+    assert by_horizon[0] == 1
+    assert (np.diff(by_horizon) < 0).all()
+
+
+def test_a_blend_lies_between_its_members(customers: pd.DataFrame, churned: np.ndarray) -> None:
+    blend = configured("blend", 28, ["logistic", "lightgbm"]).fit(customers, churned, 7)
+    fits = [candidate(name).fit(customers, churned, 7) for name in ("logistic", "lightgbm")]
+    members = np.array([model.probabilities(customers) for model in fits])
+    assert (blend.probabilities(customers) <= members.max(axis=0) + 1e-12).all()
+    assert (blend.probabilities(customers) >= members.min(axis=0) - 1e-12).all()
+
+
+def test_the_rules_set_a_candidates_horizon_and_a_blends_members() -> None:
+    assert configured("bgnbd", 90).parameters["horizon_days"] == 90
+    assert configured("blend", 90, ["mlp", "svm"]).parameters == {"members": ("mlp", "svm"), "horizon_days": 90}
+    assert configured("lightgbm", 90, ["mlp"]) == candidate("lightgbm")

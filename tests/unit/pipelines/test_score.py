@@ -16,6 +16,8 @@ from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService
+from holdfast.model.served import ServedModel
+from holdfast.model.worth import fit_worth
 from holdfast.pipelines.score import SCORES, Scoring, shard_of
 from holdfast.rules import Rules
 from tests.fakes.feature_store import FakeFeatureStore
@@ -41,7 +43,8 @@ class Bench:
         rows = self.store.snapshot(date.fromisoformat(CUTOFF))
         features = rows[list(ON)]
         churned = (rows["days_since_order"] > 2 * rows["gap_mean_days"]).to_numpy(float)
-        model = candidate("logistic").fit(features, churned, 7)
+        worth = fit_worth(rows.assign(spend=rows["amount_84d"]), list(ON), 7)
+        model = ServedModel(candidate("logistic").fit(features, churned, 7), worth=worth)
         day = date(2017, 6, 4)
         run = CandidateRun("logistic", day, day, model, service, Evaluation({}), {}, {}, features, {})
         self.registry.settle(self.registry.register(self.registry.log(run)), PROMOTE)
@@ -92,12 +95,15 @@ def test_the_number_of_shards_changes_no_score(bench: Bench) -> None:
 
 def test_a_score_tells_tier_value_reasons_and_the_model_behind_it(bench: Bench) -> None:
     bench.run()
-    known = bench.store.snapshot(date.fromisoformat(CUTOFF)).set_index("customer_id")
+    known = bench.store.snapshot(date.fromisoformat(CUTOFF))
     scores = bench.lake.read(SCORES)
     row = scores.loc[scores["probability"].idxmax()]
-    own = known.loc[row["customer_id"]]
+    own, model = known[known["customer_id"] == row["customer_id"]], bench.registry.load(bench.registry.versions["1"])
     assert row["tier"] == ("high" if row["probability"] >= 0.5 else "medium" if row["probability"] >= 0.2 else "low")
-    assert row["value"] == pytest.approx(own["amount_84d"] / 84 * 14)
+    assert row["value"] == pytest.approx(model.spend_if_buying(own)[0])
+    assert row["lifetime_value"] == pytest.approx(model.lifetime_value(own)[0])
+    assert row["expected_spend"] == pytest.approx((1 - row["probability"]) * row["value"])
+    assert row["basis"] == "model"
     assert row["value_at_risk"] == pytest.approx(row["probability"] * row["value"])
     assert (row["model_version"], row["run_id"]) == ("1", "run-1")
     assert row["event_timestamp"] == pd.Timestamp("2017-06-04 04:00", tz="UTC")

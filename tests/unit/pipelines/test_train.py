@@ -117,7 +117,7 @@ def test_a_fit_is_one_run_with_metrics_plots_and_data_versions(bench: Bench) -> 
     assert run.lake_versions == prepared["lake_versions"]
     assert run.parameters["seed"] == 7
     drawn = {name for name in run.plots if not name.startswith("dependence_")}
-    assert drawn == {"roc", "precision_recall", "calibration", "gain", "importance"}
+    assert drawn == {"roc", "precision_recall", "calibration", "gain", "retention", "importance"}
     assert len(run.plots) > len(drawn), "partial dependence"
     assert fitted["metrics"]["auc"] == run.evaluation.mean.auc
 

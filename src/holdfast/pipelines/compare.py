@@ -1,0 +1,45 @@
+"""The candidates side by side on the backtest of the configured shop. Nothing is registered, nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from holdfast import dataset
+from holdfast.features.catalog import present
+from holdfast.model.candidates import configured
+from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
+from holdfast.model.treatment import Treatment, test
+from holdfast.rules import Rules
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One candidate: how its model for use would be treated, and its figures on the test cutoffs."""
+
+    candidate: str
+    baseline: bool
+    treatment: Treatment
+    evaluation: Evaluation
+    groups: tuple[OrderGroup, ...]
+
+
+def compare(rows: pd.DataFrame, names: Sequence[str], rules: Rules, complete_to: date) -> Iterator[Compared]:
+    """Backtest each candidate on the training set ``rows`` exactly as a training run does (``pipelines.train``)."""
+    own, horizon = rules.training, rules.label.horizon_days
+    splits = dataset.splits(own, horizon, complete_to)
+    study = dataset.study_splits(own, horizon, complete_to)
+    features = present(rows)
+    for name in names:
+        chosen = configured(name, horizon, own.blend)
+        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        yield Compared(
+            name,
+            chosen.baseline,
+            tested.treatment,
+            evaluate(tested.predictions, own.threshold, own.resamples, own.seed),
+            tuple(by_orders(tested.predictions, own.resamples, own.seed)),
+        )
