@@ -39,6 +39,9 @@ def backtest(
     cutoff: Annotated[
         str | None, typer.Option(metavar="DATE", help="Pretend that it is this day; by default the latest possible.")
     ] = None,
+    blend: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Members of the blend, with commas; by default as in the rules.")
+    ] = None,
     result: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
 ) -> None:
     """Backtest candidates over rolling cutoffs, without training or registering anything; needs the features DAG.
@@ -51,8 +54,9 @@ def backtest(
     wiring.prepare()
     rules, day = wiring.rules(), date.fromisoformat(cutoff) if cutoff else wiring.latest_cutoff()
     names = _names(candidates, rules.training.candidates)
+    members = None if blend is None else _names(blend, [])
     found: list[Compared] = []
-    for one in wiring.compare(names, day):
+    for one in wiring.compare(names, day, members):
         found.append(one)
         terminal.say(f"{one.candidate}: AUC {one.evaluation.mean.auc:.4f}. {one.treatment.calibration.reason}")
     terminal.show(_table(found))

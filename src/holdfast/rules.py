@@ -115,6 +115,13 @@ class Population(Rule):
     active_days: Annotated[int, Field(ge=1)]
 
 
+class Search(Rule):
+    """The budget of a search for better parameters, a candidate: so many trials, or so many seconds if fewer."""
+
+    trials: Annotated[int, Field(ge=1)]
+    seconds: Annotated[int, Field(ge=1)]
+
+
 class Training(Rule):
     """Which cutoffs train and test, and which candidates compete.
 
@@ -124,7 +131,7 @@ class Training(Rule):
     blend. Customers with a probability of ``threshold`` or more count as flagged in accuracy, precision, recall and F1.
     Every figure's interval comes from ``resamples`` draws of the customers. The calibration (one of ``calibration``, or
     none) and what becomes of single buyers are decided at each test cutoff on the earlier ones and on ``study_cutoffs``
-    more before the first.
+    more before the first. ``search`` looks for better parameters on the latter; left out, candidates keep their own.
     """
 
     first_cutoff: date
@@ -139,6 +146,7 @@ class Training(Rule):
     resamples: Annotated[int, Field(ge=0)] = 200
     study_cutoffs: Annotated[int, Field(ge=0)] = 3
     calibration: list[Literal["platt", "isotonic", "beta"]] = ["platt", "isotonic", "beta"]
+    search: Search | None = None
 
     @model_validator(mode="after")
     def _no_blend_of_blends(self) -> Training:

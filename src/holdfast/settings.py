@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         return self.home / "work"
 
     @property
+    def studies(self) -> Path:
+        """Searches for parameters, one journal a candidate; safe to delete when nothing runs."""
+        return self.home / "studies"
+
+    @property
     def mailbox(self) -> Path:
         """The Maildir that the local SMTP sink fills."""
         return self.home / "mail"

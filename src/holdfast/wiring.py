@@ -232,13 +232,13 @@ def features() -> Features:
 
 
 def training() -> Training:
-    return Training(lake(), feature_store(), registry(), _scratch(), rules())
+    return Training(lake(), feature_store(), registry(), _scratch(), rules(), studies=settings().studies)
 
 
-def compare(candidates: Sequence[str], cutoff: date) -> Iterator[Compared]:
-    """The candidates on the backtest as of ``cutoff``, one after another."""
+def compare(candidates: Sequence[str], cutoff: date, blend: Sequence[str] | None = None) -> Iterator[Compared]:
+    """The candidates on the backtest as of ``cutoff``, one after another; ``blend`` by default as the rules say."""
     rows = _scratch().read(training().prepare(cutoff.isoformat())["path"])
-    return _compare(rows, candidates, rules(), cutoff)
+    return _compare(rows, candidates, rules(), cutoff, blend)
 
 
 def scoring() -> Scoring:

@@ -12,6 +12,7 @@ from holdfast import dataset
 from holdfast.features.catalog import present
 from holdfast.model.candidates import configured
 from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
+from holdfast.model.search import tuned
 from holdfast.model.treatment import Treatment, test
 from holdfast.rules import Rules
 
@@ -27,14 +28,20 @@ class Compared:
     groups: tuple[OrderGroup, ...]
 
 
-def compare(rows: pd.DataFrame, names: Sequence[str], rules: Rules, complete_to: date) -> Iterator[Compared]:
-    """Backtest each candidate on the training set ``rows`` exactly as a training run does (``pipelines.train``)."""
+def compare(
+    rows: pd.DataFrame, names: Sequence[str], rules: Rules, complete_to: date, blend: Sequence[str] | None = None
+) -> Iterator[Compared]:
+    """Backtest each candidate on the training set ``rows`` exactly as a training run does (``pipelines.train``).
+
+    ``blend`` names other members of the blend than the rules do.
+    """
     own, horizon = rules.training, rules.label.horizon_days
     splits = dataset.splits(own, horizon, complete_to)
     study = dataset.study_splits(own, horizon, complete_to)
     features = present(rows)
     for name in names:
-        chosen = configured(name, horizon, own.blend)
+        chosen = configured(name, horizon, blend or own.blend)
+        chosen = tuned(chosen, rows, study, features, rules=own).candidate
         tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         yield Compared(
             name,

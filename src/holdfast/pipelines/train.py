@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from holdfast.model.candidates import Candidate, candidate, configured
 from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
+from holdfast.model.search import tuned
 from holdfast.model.treatment import Treatment, served, test
 from holdfast.model.worth import fit_worth
 from holdfast.pipelines.review import reviewed
@@ -36,17 +38,26 @@ _TABLES = sorted({table for family in FAMILIES for table in family.tables})
 class Training:
     """The steps of one training run, each fit to be a task: small JSON-able dicts between them, tables in ``scratch``.
 
-    Every step pretends that the day is ``cutoff`` and that nothing at or after it is known.
+    Every step pretends that the day is ``cutoff`` and that nothing at or after it is known. Searches for parameters are
+    kept in the folder ``studies``, so that one that was broken off goes on.
     """
 
     def __init__(
-        self, lake: Lake, store: FeatureStore, registry: ModelRegistry, scratch: Scratch, rules: Rules
+        self,
+        lake: Lake,
+        store: FeatureStore,
+        registry: ModelRegistry,
+        scratch: Scratch,
+        rules: Rules,
+        *,
+        studies: Path | None = None,
     ) -> None:
         self._lake = lake
         self._store = store
         self._registry = registry
         self._scratch = scratch
         self._rules = rules
+        self._studies = studies
 
     def prepare(self, cutoff: str) -> dict[str, Any]:
         """Build the training set: features as of every matured cutoff of the grid, with what then happened.
@@ -92,7 +103,11 @@ class Training:
         splits, cutoffs = self._splits(day), self._matured(day)
         features = present(rows)
         horizon = self._rules.label.horizon_days
-        tested = test(chosen, rows, splits, features, study=self._study_splits(day), rules=own, horizon_days=horizon)
+        study = self._study_splits(day)
+        journal = None if self._studies is None else self._studies / f"{name}.log"
+        found = tuned(chosen, rows, study, features, rules=own, journal=journal)
+        chosen = found.candidate
+        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         predictions, treatment = tested.predictions, tested.treatment
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
         worth = None if chosen.baseline else fit_worth(rows, features, seed)
@@ -104,7 +119,7 @@ class Training:
             model=model,
             service=FeatureService(MODEL_SERVICE, tuple(features)),
             evaluation=evaluation,
-            parameters=self._parameters(chosen, treatment, prepared),
+            parameters={**self._parameters(chosen, treatment, prepared), **found.told},
             lake_versions=prepared["lake_versions"],
             example=_median_customer(rows),
             plots=_drawings(name, predictions),
