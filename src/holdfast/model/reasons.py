@@ -16,6 +16,9 @@ from holdfast.features.spec import Family, Feature
 from holdfast.language import LANGUAGES, Language, translate
 from holdfast.model.matrix import Matrix
 
+# Beyond these, the sum of floats depends on which customers are scored together.
+_DECIMALS = 6
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -49,7 +52,8 @@ def top_reasons(
             for which, feature in enumerate(family.features):
                 chosen = np.flatnonzero(pushed & (strongest[:, number] == which))
                 for row, text in zip(chosen, _texts(feature, declared, rows, chosen), strict=True):
-                    reasons[row].append(Reason(family.name, feature.name, float(by_family[row, number]), text))
+                    added = round(float(by_family[row, number]), _DECIMALS)
+                    reasons[row].append(Reason(family.name, feature.name, added, text))
     return reasons
 
 
