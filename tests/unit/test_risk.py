@@ -88,7 +88,7 @@ def test_a_tier_changes_only_when_the_score_passes_the_edge_by_the_margin(
     assert tiers_of({"a": probability}, STEADY, {"a": previous} if previous else {}) == {"a": tier}
 
 
-@given(st.lists(st.floats(0, 1) | st.sampled_from([0.44, 0.46, 0.5, 0.54, 0.56]), min_size=1, max_size=40))
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.44, 0.49, 0.51, 0.56]), min_size=1, max_size=40))
 def test_between_two_opposite_changes_the_score_has_moved_by_twice_the_margin(walk: list[float]) -> None:
     order = [Tier.LOW.value, Tier.MEDIUM.value, Tier.HIGH.value]
     previous, changes = tiers_of({"a": walk[0]}, STEADY)["a"], []
