@@ -12,7 +12,7 @@ from holdfast import dataset
 from holdfast.model.candidates import configured, inputs
 from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
 from holdfast.model.search import tuned
-from holdfast.model.treatment import Treatment, test
+from holdfast.model.treatment import Treatment, treated_backtest
 from holdfast.rules import Rules
 
 
@@ -41,7 +41,7 @@ def compare(
         chosen = configured(name, horizon, blend or own.blend)
         features = inputs(chosen, rows)
         chosen = tuned(chosen, rows, study, features, rules=own).candidate
-        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        tested = treated_backtest(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         yield Compared(
             name,
             chosen.baseline,

@@ -23,7 +23,7 @@ from holdfast.model.fitted import FittedModel
 from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
 from holdfast.model.search import tuned
-from holdfast.model.treatment import Treatment, served, test
+from holdfast.model.treatment import Treatment, served, treated_backtest
 from holdfast.model.worth import fit_worth
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
@@ -111,7 +111,7 @@ class Training:
         journal = None if self._studies is None else self._studies / f"{name}.log"
         found = tuned(chosen, rows, study, features, rules=own, journal=journal)
         chosen = found.candidate
-        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        tested = treated_backtest(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         predictions, treatment = tested.predictions, tested.treatment
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
         worth = None if chosen.baseline else fit_worth(rows, present(rows), seed)

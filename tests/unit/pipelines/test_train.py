@@ -132,6 +132,7 @@ def test_what_was_decided_about_the_model_is_in_its_record(bench: Bench) -> None
 def test_a_rule_is_recorded_as_it_is(bench: Bench) -> None:
     run = bench.registry.runs[bench.training.fit("recency_rule", bench.training.prepare(CUTOFF))["run_id"]]
     assert (run.parameters["calibration"], run.parameters["single_buyers"]) == ("none", "model")
+    assert run.notes["calibration"] == "A baseline is shown as it is."
     assert run.model.worth is None
 
 
