@@ -20,11 +20,6 @@ def translate(text: str, language: Language) -> str:
     return text if language == "en" else _catalogue(language).get(text, text)
 
 
-def translated(text: str, language: Language) -> bool:
-    """Whether that language has words of its own for ``text``."""
-    return language == "en" or text in _catalogue(language)
-
-
 def language_of(locale: str | None) -> Language:
     """The language to speak to someone with this locale ("zh-CN", "en_US"); English where it is unknown or not ours."""
     from babel.core import negotiate_locale

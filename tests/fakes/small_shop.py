@@ -29,6 +29,7 @@ RULES = Rules.model_validate(
             "candidates": ["recency_rule", "logistic"],
             "metric": "auc",
             "seed": 7,
+            "resamples": 20,
         },
         "tiers": {"by": "threshold", "high": 0.5, "medium": 0.2},
         "scoring": {"shards": 3, "reasons": 2},

@@ -88,7 +88,7 @@ def test_a_tier_changes_only_when_the_score_passes_the_edge_by_the_margin(
     assert tiers_of({"a": probability}, STEADY, {"a": previous} if previous else {}) == {"a": tier}
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.44, 0.49, 0.51, 0.56]), min_size=1, max_size=40))
 def test_between_two_opposite_changes_the_score_has_moved_by_twice_the_margin(walk: list[float]) -> None:
     order = [Tier.LOW.value, Tier.MEDIUM.value, Tier.HIGH.value]
     previous, changes = tiers_of({"a": walk[0]}, STEADY)["a"], []
@@ -107,6 +107,12 @@ def test_a_place_is_lost_only_to_someone_likelier_by_more_than_the_margin() -> N
     held = {"a": "high", "b": "low"}
     assert tiers_of({"a": 0.5, "b": 0.59}, rule, held)["a"] == "high"
     assert tiers_of({"a": 0.5, "b": 0.61}, rule, held) == {"a": "low", "b": "high"}
+
+
+def test_who_keeps_a_high_place_by_the_margin_takes_one_of_all_places() -> None:
+    rule = CapacityTiers(by="capacity", high=1, medium=1, margin=0.2)
+    held = {"a": "high", "b": "medium", "c": "medium"}
+    assert tiers_of({"a": 0.5, "b": 0.65, "c": 0.62}, rule, held) == {"a": "high", "b": "medium", "c": "low"}
 
 
 @given(

@@ -13,6 +13,7 @@ from holdfast.model.blend import Blend
 from holdfast.model.boosting import BoostedTrees
 from holdfast.model.estimators import Estimator
 from holdfast.model.fitted import FittedModel
+from holdfast.model.gru import Gru
 from holdfast.model.logistic import LogisticModel
 from holdfast.model.served import ServedModel
 
@@ -28,6 +29,7 @@ _LOADERS: dict[str, Callable[[Path], FittedModel]] = {
     BgNbdModel.format: BgNbdModel.load,
     BoostedTrees.format: BoostedTrees.load,
     Estimator.format: Estimator.load,
+    Gru.format: Gru.load,
     LogisticModel.format: LogisticModel.load,
     ServedModel.format: lambda directory: ServedModel.load(directory, _load),
 }

@@ -10,13 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from holdfast.errors import SettingsError
+from holdfast.errors import MissingDataError, SettingsError
+from holdfast.features.catalog import present
 from holdfast.model import bgnbd, estimators
 from holdfast.model.blend import Blend, fit_blend
 from holdfast.model.boosting import PARAMETERS, fit_boosting
 from holdfast.model.fitted import FittedModel
+from holdfast.model.gru import fit_gru
 from holdfast.model.logistic import fit_logistic
 from holdfast.model.matrix import Vector
+from holdfast.weeks import WEEK_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Candidate:
     """A way to get a model: ``fitter(rows, churned, seed, **parameters)`` reads every column of ``rows`` as a feature.
 
     ``parameters`` are what the run's record shows too; ``space`` is where a search may look for better ones. A
-    ``baseline`` is printed beside the models and must be beaten by them; it is never promoted.
+    ``baseline`` is printed beside the models and must be beaten by them; it is never promoted. A ``weekly`` one reads
+    the last weeks (``holdfast.weeks``) beside the features.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Candidate:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Range] = field(default_factory=dict)
     baseline: bool = False
+    weekly: bool = False
 
     def fit(self, rows: pd.DataFrame, churned: Vector, seed: int) -> FittedModel:
         return self.fitter(rows, churned, seed, **self.parameters)
@@ -139,6 +144,13 @@ CANDIDATES: dict[str, Candidate] = {
             {"alpha": Range(0.01, 10.0, log=True), "max_iter": Range(5, 40)},
         ),
         Candidate(
+            "gru",
+            "a recurrent net over the customer's last weeks (needs the extra [deep])",
+            fit_gru,
+            parameters={"hidden": 16, "epochs": 8, "learning_rate": 0.005},
+            weekly=True,
+        ),
+        Candidate(
             "blend",
             "the mean of several models' log-odds",
             _blend,
@@ -162,4 +174,22 @@ def candidate(name: str) -> Candidate:
 def configured(name: str, horizon_days: int, members: Sequence[str] | None = None) -> Candidate:
     """The candidate as the shop's rules want it: for their horizon, and, if it is the blend, of these members."""
     chosen = candidate(name).with_parameters({"horizon_days": horizon_days})
-    return chosen if members is None else chosen.with_parameters({"members": tuple(members)})
+    if "members" not in chosen.parameters:
+        return chosen
+    names = tuple(chosen.parameters["members"] if members is None else members)
+    return replace(chosen.with_parameters({"members": names}), weekly=any(candidate(one).weekly for one in names))
+
+
+def inputs(of: Candidate, rows: pd.DataFrame) -> list[str]:
+    """The columns of a training set that the candidate is given: the features that are on, and weeks if it reads them.
+
+    Raises MissingDataError when the training set was made without them.
+    """
+    if not of.weekly:
+        return present(rows)
+    if not set(WEEK_COLUMNS) <= set(rows.columns):
+        raise MissingDataError(
+            f"{of.name} reads the customers' last weeks, which the training set lacks. Name {of.name} in "
+            "training.candidates, so that it is prepared with them."
+        )
+    return [*present(rows), *WEEK_COLUMNS]

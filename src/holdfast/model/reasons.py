@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from string import Formatter
 
 import numpy as np
@@ -57,7 +57,8 @@ def top_reasons(
             for which, feature in enumerate(family.features):
                 chosen = np.flatnonzero(pushed & (strongest[:, number] == which))
                 for row, text in zip(chosen, _texts(feature, declared, rows, chosen), strict=True):
-                    reasons[row].append(Reason(family.name, feature.name, float(by_family[row, number]), text))
+                    added = round(float(by_family[row, number]), _DECIMALS)
+                    reasons[row].append(Reason(family.name, feature.name, added, text))
     return reasons
 
 
@@ -69,8 +70,7 @@ def cohort_reason(probability: float) -> Reason:
 
 def as_json(reasons: Sequence[Reason]) -> str:
     """The reasons as the lake and the online store keep them: JSON text, an object per reason."""
-    kept = [replace(reason, contribution=round(reason.contribution, _DECIMALS)) for reason in reasons]
-    return json.dumps([asdict(reason) for reason in kept], ensure_ascii=False)
+    return json.dumps([asdict(reason) for reason in reasons], ensure_ascii=False)
 
 
 def told(reasons: str, language: Language) -> tuple[str, ...]:

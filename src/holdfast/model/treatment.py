@@ -43,6 +43,12 @@ class Tested:
     treatment: Treatment
 
 
+_SHOWN = "A baseline is shown as it is."
+AS_IT_IS = Treatment(
+    calibration.Decision("none", _SHOWN), single_buyers.Decision(False, _SHOWN), calibration.UNCALIBRATED
+)
+
+
 def decide(known: pd.DataFrame, rules: Training, horizon_days: int) -> Treatment:
     """From out-of-time predictions (``holdfast.model.backtest``) whose outcome is known."""
     chosen = calibration.choose(known, rules.calibration, horizon_days, rules.seed)
@@ -54,7 +60,7 @@ def decide(known: pd.DataFrame, rules: Training, horizon_days: int) -> Treatment
     )
 
 
-def test(
+def treated_backtest(
     candidate: Candidate,
     rows: pd.DataFrame,
     splits: Sequence[Split],
@@ -70,7 +76,7 @@ def test(
     """
     if candidate.baseline:
         raw = backtest(candidate, rows, splits, features, rules.seed)
-        return Tested(raw.assign(**{RAW: raw[PROBABILITY]}), decide(raw.head(0), rules, horizon_days))
+        return Tested(raw.assign(**{RAW: raw[PROBABILITY]}), AS_IT_IS)
     raw = backtest(candidate, rows, [*study, *splits], features, rules.seed)
     by_cutoff = {date.fromisoformat(str(day)): part for day, part in raw.groupby("cutoff", sort=True)}
     treated = []

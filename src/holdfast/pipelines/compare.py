@@ -9,11 +9,10 @@ from datetime import date
 import pandas as pd
 
 from holdfast import dataset
-from holdfast.features.catalog import present
-from holdfast.model.candidates import configured
+from holdfast.model.candidates import configured, inputs
 from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
 from holdfast.model.search import tuned
-from holdfast.model.treatment import Treatment, test
+from holdfast.model.treatment import Treatment, treated_backtest
 from holdfast.rules import Rules
 
 
@@ -38,11 +37,11 @@ def compare(
     own, horizon = rules.training, rules.label.horizon_days
     splits = dataset.splits(own, horizon, complete_to)
     study = dataset.study_splits(own, horizon, complete_to)
-    features = present(rows)
     for name in names:
         chosen = configured(name, horizon, blend or own.blend)
+        features = inputs(chosen, rows)
         chosen = tuned(chosen, rows, study, features, rules=own).candidate
-        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        tested = treated_backtest(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         yield Compared(
             name,
             chosen.baseline,

@@ -24,6 +24,7 @@ from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.risk import Tier, tiers
 from holdfast.rules import Rules
 from holdfast.rules import Scoring as ScoringRule
+from holdfast.weeks import WEEK_COLUMNS, weekly
 
 SCORES = "scores"
 """The lake table of scores, one row per cutoff and customer.
@@ -69,6 +70,9 @@ class Scoring:
         everyone = dataset.active(known, self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model, segments = self._registry.load(champion), personas.standing(self._lake, cutoff)
+        if set(WEEK_COLUMNS) <= set(model.features):
+            orders, lines = self._lake.read("orders"), self._lake.read("order_lines")
+            rows = rows.join(weekly(orders, lines, rows, self._rules.shop.zone))
         probability = model.probabilities(rows)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
             probability=probability,

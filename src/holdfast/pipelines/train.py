@@ -15,16 +15,17 @@ from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
 from holdfast.model.backtest import rows_of
-from holdfast.model.candidates import Candidate, candidate, configured
+from holdfast.model.candidates import Candidate, candidate, configured, inputs
 from holdfast.model.evaluation import OrderGroup, by_orders, evaluate
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.model.search import tuned
-from holdfast.model.treatment import Treatment, served, test
+from holdfast.model.treatment import Treatment, served, treated_backtest
 from holdfast.model.worth import fit_worth
 from holdfast.pipelines.review import reviewed
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.spend import SPEND, spend
+from holdfast.weeks import weekly
 from holdfast.windows import instant
 
 BACKTESTS = "backtests"
@@ -79,6 +80,8 @@ class Training:
         _require_features(known)
         rows = dataset.training_frame(dataset.active(known, self._rules.population.active_days), outcome, zone)
         rows[SPEND] = spend(orders, lines, rows, horizon, zone)
+        if any(self._configured(name).weekly for name in self._rules.training.candidates):
+            rows = rows.join(weekly(orders, lines, rows, zone))
         return {
             "cutoff": cutoff,
             "path": self._scratch.write(f"{cutoff}/training", rows),
@@ -95,31 +98,31 @@ class Training:
         Returns the run's id, the means of its metrics and the path of its out-of-time predictions.
         """
         own = self._rules.training
-        chosen = configured(name, self._rules.label.horizon_days, own.blend)
+        chosen = self._configured(name)
         day, seed = date.fromisoformat(prepared["cutoff"]), own.seed
         rows = self._scratch.read(prepared["path"])
         splits, cutoffs = self._splits(day), self._matured(day)
-        features = present(rows)
+        features = inputs(chosen, rows)
         horizon = self._rules.label.horizon_days
         study = self._study_splits(day)
         journal = None if self._studies is None else self._studies / f"{name}.log"
         found = tuned(chosen, rows, study, features, rules=own, journal=journal)
         chosen = found.candidate
-        tested = test(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
+        tested = treated_backtest(chosen, rows, splits, features, study=study, rules=own, horizon_days=horizon)
         predictions, treatment = tested.predictions, tested.treatment
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
-        worth = None if chosen.baseline else fit_worth(rows, features, seed)
+        worth = None if chosen.baseline else fit_worth(rows, present(rows), seed)
         model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
         run = CandidateRun(
             candidate=name,
             cutoff=day,
             trained_to=cutoffs[-1] + timedelta(days=horizon),
             model=model,
-            service=FeatureService(MODEL_SERVICE, tuple(features)),
+            service=FeatureService(MODEL_SERVICE, tuple(present(rows))),
             evaluation=evaluation,
             parameters={**self._parameters(chosen, treatment, prepared), **found.told},
             lake_versions=prepared["lake_versions"],
-            example=_median_customer(rows),
+            example=_median_customer(rows[features]),
             plots=_drawings(name, predictions),
             figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
             notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
@@ -188,6 +191,9 @@ class Training:
     def _splits(self, day: date) -> list[dataset.Split]:
         return dataset.splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
+    def _configured(self, name: str) -> Candidate:
+        return configured(name, self._rules.label.horizon_days, self._rules.training.blend)
+
     def _study_splits(self, day: date) -> list[dataset.Split]:
         return dataset.study_splits(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
@@ -225,9 +231,9 @@ def _told_parameter(value: Any) -> str | float:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else "all" if value is None else value
 
 
-def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
+def _median_customer(features: pd.DataFrame) -> pd.DataFrame:
     """A made-up customer, the median in every feature, to show what the model takes without showing anyone's data."""
-    return rows[present(rows)].median().fillna(0.0).to_frame().T
+    return features.median().fillna(0.0).to_frame().T
 
 
 def _drawings(name: str, predictions: pd.DataFrame) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """The competing models behind one interface."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from holdfast.features.alive import BgNbd
 from holdfast.model import artifacts
 from holdfast.model.bgnbd import counts, silence
 from holdfast.model.candidates import CANDIDATES, Candidate, candidate, configured
+from holdfast.weeks import WEEK_COLUMNS
 
-FEATURES = ["days_since_order", "gap_mean_days", "order_count", "tenure_days", "always_null"]
+FEATURES = ["days_since_order", "gap_mean_days", "order_count", "tenure_days", "always_null", *WEEK_COLUMNS]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def customers() -> pd.DataFrame:
             "tenure_days": silence + np.where(orders > 1, gap * (orders - 1), 0),
             "always_null": np.nan,
         }
+        | {name: draw.poisson(1.0, 600).astype(float) for name in WEEK_COLUMNS}
     )
 
 
@@ -40,7 +43,12 @@ def churned(customers: pd.DataFrame) -> np.ndarray:
     return (draw.uniform(size=len(customers)) < 1 / (1 + np.exp(-log_odds))).astype(float)
 
 
-each_candidate = pytest.mark.parametrize("one", CANDIDATES.values(), ids=list(CANDIDATES))
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="the candidate gru needs PyTorch: holdfast[deep]")
+each_candidate = pytest.mark.parametrize(
+    "one",
+    [pytest.param(one, marks=needs_torch if one.weekly else ()) for one in CANDIDATES.values()],
+    ids=list(CANDIDATES),
+)
 
 
 @each_candidate

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.language import LANGUAGES, translated
-from holdfast.model.personas import AVERAGE, STABLE, TRAITS, Personas, fit_personas, from_json, to_json
+from holdfast.model.personas import STABLE, Personas, fit_personas, from_json, to_json
 
 KINDS = {"frequent": (40.0, 10.0, 0.1), "bargain": (8.0, 15.0, 0.6), "lavish": (4.0, 120.0, 0.05)}
 
@@ -121,9 +120,3 @@ def test_too_few_customers_have_no_personas() -> None:
 def test_text_that_is_no_segmentation_is_refused() -> None:
     with pytest.raises(ModelError, match="stored personas cannot be read"):
         from_json('{"features": []}')
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_word_for_a_persona_exists_in_every_language(language: str) -> None:
-    words = [AVERAGE, *(word for trait in TRAITS for word in (trait.much, trait.little))]
-    assert [word for word in words if not translated(word, language)] == []  # type: ignore[arg-type]

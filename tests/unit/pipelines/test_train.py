@@ -10,6 +10,7 @@ from holdfast.errors import ImmatureLabelError, MissingDataError, SettingsError
 from holdfast.features.log import COLUMNS
 from holdfast.pipelines.train import BACKTESTS, Training
 from holdfast.rules import Rules
+from holdfast.weeks import WEEK_COLUMNS
 from tests.fakes.feature_store import FakeFeatureStore
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.scratch import FakeScratch
@@ -92,6 +93,33 @@ def test_missing_features_are_named_before_anything_is_trained(bench: Bench) -> 
 def test_there_must_be_a_rule_to_beat_and_a_model_to_beat_it(bench: Bench, candidates: list[str]) -> None:
     with pytest.raises(SettingsError, match="at least one rule"):
         bench.use_case(bench.store, with_training(candidates=candidates)).prepare(CUTOFF)
+
+
+def test_the_last_weeks_are_prepared_for_a_candidate_that_reads_them_and_for_no_other(bench: Bench) -> None:
+    plain = bench.scratch.read(bench.training.prepare(CUTOFF)["path"])
+    assert not set(WEEK_COLUMNS) & set(plain.columns)
+    deep = bench.use_case(bench.store, with_training(candidates=["recency_rule", "gru"]))
+    rows = bench.scratch.read(deep.prepare(CUTOFF)["path"])
+    assert rows["orders_week_1"].sum() > 0
+    assert rows["orders_week_1"].max() <= 7
+
+
+def test_what_was_decided_about_the_model_is_in_its_record(bench: Bench) -> None:
+    run = bench.registry.runs[bench.training.fit("logistic", bench.training.prepare(CUTOFF))["run_id"]]
+    assert run.parameters["calibration"] in {"none", "platt", "isotonic", "beta"}
+    assert set(run.notes) == {"calibration", "single_buyers"}
+    assert run.figures["orders_from_11/rows"] > 0
+    assert (
+        run.evaluation.mean_intervals["auc"].low < run.evaluation.mean.auc < run.evaluation.mean_intervals["auc"].high
+    )
+    assert run.model.worth is not None
+
+
+def test_a_rule_is_recorded_as_it_is(bench: Bench) -> None:
+    run = bench.registry.runs[bench.training.fit("recency_rule", bench.training.prepare(CUTOFF))["run_id"]]
+    assert (run.parameters["calibration"], run.parameters["single_buyers"]) == ("none", "model")
+    assert run.notes["calibration"] == "A baseline is shown as it is."
+    assert run.model.worth is None
 
 
 def test_a_fit_is_one_run_with_metrics_plots_and_data_versions(bench: Bench) -> None:
