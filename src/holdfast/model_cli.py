@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -30,6 +31,31 @@ def show() -> None:
             escape(version.verdict or "not weighed yet"),
         )
     terminal.show(table)
+
+
+@_command("rebuild")
+def rebuild(
+    version: Annotated[str | None, typer.Argument(help="A registered version. Default: the champion.")] = None,
+) -> None:
+    """Make a registered model again from its record, and compare; ends with code 1 if it predicts otherwise.
+
+    The record names the lake's versions, the rules with the seed, the cutoff and the features. Nothing is changed.
+    """
+    from holdfast import wiring
+
+    made = wiring.rebuild().again(wiring.model_version(version))
+    where = f"{made.rows:,} customers of its latest training cutoff"
+    if made.identical:
+        terminal.say(f"Version {made.version.version} was made again: the same files, to the last byte.")
+    else:
+        terminal.say(
+            f"Version {made.version.version} was made again with other files; over the {where} the greatest difference "
+            f"in probability is {made.difference:.2g}."
+        )
+    if made.other_code:
+        terminal.say("Features are computed by other code now than then: check out the version that made it.")
+    if made.difference > 0:
+        raise typer.Exit(1)
 
 
 @_command("rollback")

@@ -27,7 +27,7 @@ from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.decision import Decision
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 
 Alias = Literal["champion", "challenger", "previous"]
@@ -187,7 +187,18 @@ class FeatureEngine(Protocol):
         ...
 
 
-class FeatureStore(Protocol):
+class HistoricalFeatures(Protocol):
+    """Features as they were."""
+
+    def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
+        """``entities`` (customer_id, event_timestamp) with every catalogue feature as of event_timestamp joined on.
+
+        Every entity row comes back exactly once; a customer without a value gets NaN.
+        """
+        ...
+
+
+class FeatureStore(HistoricalFeatures, Protocol):
     """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""
 
     def apply(self) -> list[str]:
@@ -206,13 +217,6 @@ class FeatureStore(Protocol):
         """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and the features that are on.
 
         Raises MissingDataError when the features of this cutoff have not been written.
-        """
-        ...
-
-    def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """``entities`` (customer_id, event_timestamp) with the features that are on as of event_timestamp joined on.
-
-        Every entity row comes back exactly once; a customer without a value gets NaN.
         """
         ...
 
@@ -277,6 +281,10 @@ class ModelRegistry(Protocol):
 
         Raises ModelError when there is no previous champion.
         """
+        ...
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        """What the version was made of. Raises ModelError when its run does not tell."""
         ...
 
     def load(self, version: ModelVersion) -> ServedModel:

@@ -56,6 +56,7 @@ from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
+from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
@@ -254,6 +255,11 @@ def aliased_models() -> dict[Alias, ModelVersion]:
     return {alias: version for alias, version in found.items() if version is not None}
 
 
+def model_version(number: str | None) -> ModelVersion:
+    """The registered version of this number, or the champion. Raises ModelError when there is none."""
+    return registry().version(number)
+
+
 def promotion() -> Promotion:
     pages = settings().mlflow_pages
 
@@ -261,6 +267,10 @@ def promotion() -> Promotion:
         return f"{pages}/#/models/{MODEL_NAME}/versions/{version.version}"
 
     return Promotion(lake(), registry(), _scratch(), rules(), time.perf_counter, page)
+
+
+def rebuild() -> Rebuild:
+    return Rebuild(lake(), registry(), FileScratch(settings().work / "rebuilt"), settings().studies)
 
 
 def scoring() -> Scoring:

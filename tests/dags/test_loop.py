@@ -119,6 +119,17 @@ def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) 
     )
 
 
+def test_the_champion_is_rebuilt_from_its_record_to_the_last_byte(loop: Loop) -> None:
+    told = CliRunner().invoke(app, ["model", "rebuild"], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+
+
+def test_a_first_champion_cannot_be_rolled_back(loop: Loop) -> None:
+    champion = wiring.registry().aliased("champion")
+    assert CliRunner().invoke(app, ["model", "rollback"]).exit_code == 1
+    assert wiring.registry().aliased("champion") == champion
+
+
 def test_training_again_on_the_same_data_leaves_the_champion_and_says_why(loop: Loop) -> None:
     champion = wiring.registry().aliased("champion")
     end = run(loop, "train")

@@ -7,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
 from holdfast.model.decision import Decision
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
@@ -23,6 +24,7 @@ class FakeRegistry:
         self.versions: dict[str, ModelVersion] = {}
         self.aliases: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
+        self.feature_code = fingerprint()
         self.stories: dict[str, str] = {}
         self.decisions: dict[str, Decision] = {}
 
@@ -74,6 +76,10 @@ class FakeRegistry:
         if "champion" in self.aliases:
             self.aliases["previous"] = self.aliases["champion"]
         self.aliases["champion"] = version
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        run = self.runs[version.run_id]
+        return RunRecord(run.cutoff, run.rules, run.lake_versions, self.feature_code)
 
     def load(self, version: ModelVersion) -> ServedModel:
         if version.version not in self.versions:

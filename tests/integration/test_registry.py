@@ -15,6 +15,7 @@ import pytest
 from holdfast.adapters.operations import database
 from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.decision import Decision
@@ -47,6 +48,7 @@ def run() -> CandidateRun:
         candidate="lightgbm",
         cutoff=date(2017, 11, 26),
         trained_to=date(2017, 11, 26),
+        rules='{"seed": 7}',
         model=model,
         service=SERVICE,
         evaluation=Evaluation({TEST_CUTOFF: METRICS}),
@@ -169,6 +171,13 @@ def test_the_previous_champion_comes_back_in_one_step_and_goes_again(
 def test_a_loaded_model_predicts_as_the_one_that_was_logged(registry: ModelRegistry, run: CandidateRun) -> None:
     version = registry.register(registry.log(run))
     np.testing.assert_array_equal(registry.load(version).probabilities(ROWS), run.model.probabilities(ROWS))
+
+
+def test_the_record_tells_what_made_a_version(registry: ModelRegistry, run: CandidateRun) -> None:
+    record = registry.record(registry.register(registry.log(run)))
+    assert (record.cutoff, record.rules) == (date(2017, 11, 26), '{"seed": 7}')
+    assert record.lake_versions == {"orders": 12, "order_lines": 13}
+    assert record.feature_code == fingerprint()
 
 
 def test_a_version_that_was_never_registered_cannot_be_loaded(registry: ModelRegistry) -> None:

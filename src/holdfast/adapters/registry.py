@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
 from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Intervals
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
@@ -24,6 +25,7 @@ _MODEL_DESCRIPTION = (
     "Probability that a customer places no order within the horizon after the cutoff. "
     "`champion` scores; `challenger` is the latest that asked for its place; `previous` was champion before."
 )
+_RULES = "rules.json"
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 # Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
 _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "skops")
@@ -48,6 +50,7 @@ class MlflowRegistry:
             "cutoff": run.cutoff.isoformat(),
             "trained_to": run.trained_to.isoformat(),
             "code_version": package_version("holdfast"),
+            "feature_code": fingerprint(),
             "feature_service": run.service.name,
             "features": ",".join(run.service.features),
             **{f"lake.{table}": str(version) for table, version in run.lake_versions.items()},
@@ -68,7 +71,7 @@ class MlflowRegistry:
             for name, png in run.plots.items():
                 (images / f"{name}.png").write_bytes(png)
             mlflow.log_artifacts(str(images), "plots")
-            for path, text in run.texts.items():
+            for path, text in {**run.texts, _RULES: run.rules}.items():
                 mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
@@ -99,6 +102,20 @@ class MlflowRegistry:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None  # neither the model nor the alias exists before the first promotion
             raise
+
+    def version(self, number: str | None) -> ModelVersion:
+        """The version of this number, or else the champion. Raises ModelError when there is none."""
+        from mlflow.exceptions import MlflowException
+
+        if number is None:
+            champion = self.aliased("champion")
+            if champion is None:
+                raise ModelError("no model is champion yet. Name a version, or run the train DAG first.")
+            return champion
+        try:
+            return _version(self._client().get_model_version(MODEL_NAME, number))
+        except MlflowException as error:
+            raise ModelError(f"{MODEL_NAME} has no version {number!r}. `holdfast model show` lists them.") from error
 
     def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
         client = self._client()
@@ -143,6 +160,21 @@ class MlflowRegistry:
         client.set_model_version_tag(MODEL_NAME, version.version, name, told)
         line = f"{name.replace('_', ' ').capitalize()}: {told}."
         client.update_model_version(MODEL_NAME, version.version, description=f"{story.rstrip()}\n\n{line}\n")
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        mlflow = self._mlflow()
+        try:
+            tags = self._client().get_run(version.run_id).data.tags
+            return RunRecord(
+                cutoff=date.fromisoformat(tags["cutoff"]),
+                rules=mlflow.artifacts.load_text(f"runs:/{version.run_id}/{_RULES}"),
+                lake_versions={
+                    name.removeprefix("lake."): int(number) for name, number in tags.items() if name.startswith("lake.")
+                },
+                feature_code=tags["feature_code"],
+            )
+        except (mlflow.exceptions.MlflowException, OSError, KeyError) as error:
+            raise ModelError(f"the record of version {version.version} lacks what made it: {error!r}") from error
 
     def load(self, version: ModelVersion) -> ServedModel:
         mlflow = self._mlflow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from holdfast.model.search import tuned
 from holdfast.model.treatment import Treatment, served, treated_backtest
 from holdfast.model.worth import fit_worth
 from holdfast.pipelines.review import reviewed
-from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
+from holdfast.ports import HistoricalFeatures, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.spend import SPEND, spend
 from holdfast.weeks import weekly
@@ -32,6 +33,14 @@ BACKTESTS = "backtests"
 """The lake table of every candidate's out-of-time predictions, one row per run's cutoff, candidate and customer."""
 
 _TABLES = sorted({table for family in FAMILIES for table in family.tables})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate's run, and its out-of-time predictions."""
+
+    run: CandidateRun
+    predictions: pd.DataFrame
 
 
 class Training:
@@ -44,7 +53,7 @@ class Training:
     def __init__(
         self,
         lake: Lake,
-        store: FeatureStore,
+        store: HistoricalFeatures,
         registry: ModelRegistry,
         scratch: Scratch,
         rules: Rules,
@@ -93,10 +102,22 @@ class Training:
         }
 
     def fit(self, name: str, prepared: Mapping[str, Any]) -> dict[str, Any]:
-        """Backtest the candidate, fit it on every matured cutoff, and log both as one run.
+        """Train the candidate and log it as one run.
 
         Returns the run's id, the means of its metrics and the path of its out-of-time predictions.
         """
+        found = self.trained(name, prepared)
+        return {
+            "run_id": self._registry.log(found.run),
+            "candidate": name,
+            "baseline": candidate(name).baseline,
+            "cutoff": prepared["cutoff"],
+            "metrics": found.run.evaluation.mean.as_dict(),
+            "predictions": self._scratch.write(f"{prepared['cutoff']}/backtest-{name}", found.predictions),
+        }
+
+    def trained(self, name: str, prepared: Mapping[str, Any]) -> Trained:
+        """Backtest the candidate, and fit it on every matured cutoff."""
         own = self._rules.training
         chosen = self._configured(name)
         day, seed = date.fromisoformat(prepared["cutoff"]), own.seed
@@ -117,6 +138,7 @@ class Training:
             candidate=name,
             cutoff=day,
             trained_to=cutoffs[-1] + timedelta(days=horizon),
+            rules=self._rules.model_dump_json(),
             model=model,
             service=FeatureService(MODEL_SERVICE, tuple(present(rows))),
             evaluation=evaluation,
@@ -128,15 +150,7 @@ class Training:
             notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
         )
         latest = rows_of(rows, [splits[-1].test])
-        run_id = self._registry.log(reviewed(run, latest, predictions, self._lake, self._rules))
-        return {
-            "run_id": run_id,
-            "candidate": name,
-            "baseline": chosen.baseline,
-            "cutoff": prepared["cutoff"],
-            "metrics": evaluation.mean.as_dict(),
-            "predictions": self._scratch.write(f"{prepared['cutoff']}/backtest-{name}", predictions),
-        }
+        return Trained(reviewed(run, latest, predictions, self._lake, self._rules), predictions)
 
     def register(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Keep all out-of-time predictions in the lake and make the best candidate that is no baseline the challenger.
