@@ -113,18 +113,11 @@ def as_json(one: Compared) -> dict[str, Any]:
     return {
         "candidate": one.candidate,
         "baseline": one.baseline,
+        "features": one.features,
         "mean": _rounded(evaluation.mean.as_dict()),
         "intervals": {name: [round(of.low, 4), round(of.high, 4)] for name, of in evaluation.mean_intervals.items()},
         "by_cutoff": {str(day): _rounded(of.as_dict()) for day, of in evaluation.by_cutoff.items()},
-        "calibration": {
-            "method": one.treatment.calibration.method,
-            "reason": one.treatment.calibration.reason,
-            "trials": {
-                trial.method: _rounded({"brier": trial.brier, "calibration_error": trial.calibration_error})
-                for trial in one.treatment.calibration.trials
-            },
-        },
-        "single_buyers": one.treatment.single_buyers.reason,
+        **({} if one.baseline else {"treatment": _treatment(one)}),
         "by_orders": {
             group.label: {
                 "rows": group.rows,
@@ -133,6 +126,20 @@ def as_json(one: Compared) -> dict[str, Any]:
             }
             for group in one.groups
         },
+    }
+
+
+def _treatment(one: Compared) -> dict[str, Any]:
+    chosen = one.treatment.calibration
+    trials = {
+        trial.method: _rounded({"brier": trial.brier, "calibration_error": trial.calibration_error})
+        for trial in chosen.trials
+    }
+    return {
+        "calibration": chosen.method,
+        "calibration_reason": chosen.reason,
+        "trials": trials,
+        "single_buyers": one.treatment.single_buyers.reason,
     }
 
 
