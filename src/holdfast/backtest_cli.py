@@ -60,7 +60,7 @@ def backtest(
         found.append(one)
         terminal.say(f"{one.candidate}: AUC {one.evaluation.mean.auc:.4f}. {one.treatment.calibration.reason}")
     terminal.show(_table(found))
-    for line in _beside(found):
+    for line in beside(found):
         terminal.say(line)
     if result is not None:
         result.write_text(json.dumps([as_json(one) for one in found], indent=2) + "\n", encoding="utf-8")
@@ -92,7 +92,8 @@ def _cell(one: Compared, name: str) -> str:
     return f"{value:.3f}" if interval is None else f"{value:.3f} ±{(interval.high - interval.low) / 2:.3f}"
 
 
-def _beside(found: list[Compared]) -> list[str]:
+def beside(found: list[Compared]) -> list[str]:
+    """What the table's figures must be read against."""
     mean, cutoffs = found[-1].evaluation.mean, found[-1].evaluation.cutoffs
     best = max(found, key=lambda one: one.evaluation.mean.auc)
     groups = "; ".join(
