@@ -60,7 +60,7 @@ def backtest(
         found.append(one)
         terminal.say(f"{one.candidate}: AUC {one.evaluation.mean.auc:.4f}. {one.treatment.calibration.reason}")
     terminal.show(_table(found))
-    for line in _beside(found):
+    for line in beside(found):
         terminal.say(line)
     if result is not None:
         result.write_text(json.dumps([as_json(one) for one in found], indent=2) + "\n", encoding="utf-8")
@@ -92,7 +92,8 @@ def _cell(one: Compared, name: str) -> str:
     return f"{value:.3f}" if interval is None else f"{value:.3f} ±{(interval.high - interval.low) / 2:.3f}"
 
 
-def _beside(found: list[Compared]) -> list[str]:
+def beside(found: list[Compared]) -> list[str]:
+    """What the table's figures must be read against."""
     mean, cutoffs = found[-1].evaluation.mean, found[-1].evaluation.cutoffs
     best = max(found, key=lambda one: one.evaluation.mean.auc)
     groups = "; ".join(
@@ -113,18 +114,11 @@ def as_json(one: Compared) -> dict[str, Any]:
     return {
         "candidate": one.candidate,
         "baseline": one.baseline,
+        "features": one.features,
         "mean": _rounded(evaluation.mean.as_dict()),
         "intervals": {name: [round(of.low, 4), round(of.high, 4)] for name, of in evaluation.mean_intervals.items()},
         "by_cutoff": {str(day): _rounded(of.as_dict()) for day, of in evaluation.by_cutoff.items()},
-        "calibration": {
-            "method": one.treatment.calibration.method,
-            "reason": one.treatment.calibration.reason,
-            "trials": {
-                trial.method: _rounded({"brier": trial.brier, "calibration_error": trial.calibration_error})
-                for trial in one.treatment.calibration.trials
-            },
-        },
-        "single_buyers": one.treatment.single_buyers.reason,
+        **({} if one.baseline else {"treatment": _treatment(one)}),
         "by_orders": {
             group.label: {
                 "rows": group.rows,
@@ -133,6 +127,20 @@ def as_json(one: Compared) -> dict[str, Any]:
             }
             for group in one.groups
         },
+    }
+
+
+def _treatment(one: Compared) -> dict[str, Any]:
+    chosen = one.treatment.calibration
+    trials = {
+        trial.method: _rounded({"brier": trial.brier, "calibration_error": trial.calibration_error})
+        for trial in chosen.trials
+    }
+    return {
+        "calibration": chosen.method,
+        "calibration_reason": chosen.reason,
+        "trials": trials,
+        "single_buyers": one.treatment.single_buyers.reason,
     }
 
 

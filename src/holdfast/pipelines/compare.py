@@ -18,10 +18,14 @@ from holdfast.rules import Rules
 
 @dataclass(frozen=True)
 class Compared:
-    """One candidate: how its model for use would be treated, and its figures on the test cutoffs."""
+    """One candidate: how its model for use would be treated, and its figures on the test cutoffs.
+
+    ``features`` is how many columns it was given.
+    """
 
     candidate: str
     baseline: bool
+    features: int
     treatment: Treatment
     evaluation: Evaluation
     groups: tuple[OrderGroup, ...]
@@ -45,6 +49,7 @@ def compare(
         yield Compared(
             name,
             chosen.baseline,
+            len(features),
             tested.treatment,
             evaluate(tested.predictions, own.threshold, own.resamples, own.seed),
             tuple(by_orders(tested.predictions, own.resamples, own.seed)),
