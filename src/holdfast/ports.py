@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Standing
+from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
@@ -284,21 +284,22 @@ class Operations(Protocol):
         ...
 
 
-class MailConnection(Protocol):
-    """An open way to the mail server."""
+class ChannelConnection(Protocol):
+    """An open way to a channel's other side."""
 
-    def send(self, message: EmailMessage) -> None:
-        """Hand the message over; returning means that the server has taken responsibility for it.
+    def send(self, envelope: Envelope) -> None:
+        """Hand the message over; returning means that the other side has taken responsibility for it.
 
-        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers), MessageRefusedError
-        (refused for good), AmbiguousDeliveryError (broken off after the message was handed over).
+        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers, or every message is
+        turned away), MessageRefusedError (this message is refused for good), AmbiguousDeliveryError (broken off after
+        the message was handed over).
         """
         ...
 
 
-class MailChannel(Protocol):
-    """Where e-mail goes."""
+class Channel(Protocol):
+    """Where the messages of one channel go: e-mail, SMS, push, care desk. Senders hold them by the channel's name."""
 
-    def connect(self) -> AbstractContextManager[MailConnection]:
+    def connect(self) -> AbstractContextManager[ChannelConnection]:
         """One connection for many messages, closed when the block ends. Raises ChannelUnavailableError."""
         ...

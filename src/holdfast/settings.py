@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = False
+    public_url: str | None = Field(
+        default=None, description="https address at which customers reach the preference page; default: this machine"
+    )
+    preferences_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    link_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="JSON list of keys that sign preference links, the newest last; default: one made on first use",
+    )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
@@ -81,6 +89,15 @@ class Settings(BaseSettings):
     def mailbox(self) -> Path:
         """The Maildir that the local SMTP sink fills."""
         return self.home / "mail"
+
+    @property
+    def preferences_url(self) -> str:
+        return self.public_url or f"http://{self.loopback}:{self.preferences_port}"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys made on first use where none is set; readable by this user only."""
+        return self.home / "secrets"
 
     @property
     def reports(self) -> Path:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
-from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.online.configured import writer as online_writer
@@ -30,10 +30,14 @@ from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
 from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
+from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.yaml_files import load
-from holdfast.campaign import messages
+from holdfast.campaign import rendering
 from holdfast.campaign.definition import Campaign
+from holdfast.campaign.links import Links
+from holdfast.campaign.messages import Composer
+from holdfast.campaign.mime import sender_address
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
@@ -51,6 +55,7 @@ from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
+from holdfast.ports import Channel
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -243,23 +248,44 @@ def mail_channel() -> SmtpChannel:
         SmtpServer(
             host=here.smtp_host,
             port=here.smtp_port,
-            hello=parseaddr(here.smtp_sender)[1].rpartition("@")[2],
+            hello=sender_address(here.smtp_sender).rpartition("@")[2],
             starttls=here.smtp_starttls,
             user=here.smtp_user,
             password=here.smtp_password.get_secret_value() if here.smtp_password else None,
-        )
+        ),
+        here.smtp_sender,
+    )
+
+
+def channels() -> dict[str, Channel]:
+    """Every channel that messages can go by, by the name that campaigns use."""
+    return {"email": mail_channel()}
+
+
+def links() -> Links:
+    here = settings()
+    keys = tuple(key.get_secret_value() for key in here.link_keys)
+    return Links(here.preferences_url, keys or (kept_secret(here.secrets / "links"),))
+
+
+def composer() -> Composer:
+    here = settings()
+    templates = rendering.environment(FileSystemLoader(here.campaigns_dir / "templates"))
+    return Composer(
+        render=partial(rendering.render, templates),
+        shop=rules().shop,
+        links=links(),
+        contact=sender_address(here.smtp_sender),
     )
 
 
 def intervention() -> Intervention:
-    here = settings()
     return Intervention(
         lake=lake(),
         operations=operations(),
-        channel=mail_channel(),
-        templates=messages.environment(FileSystemLoader(here.campaigns_dir / "templates")),
+        channels=channels(),
+        composer=composer(),
         shop=rules().shop,
-        sender=here.smtp_sender,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
 

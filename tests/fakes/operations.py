@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -17,16 +17,23 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.definition import Campaign
-from holdfast.campaign.messages import environment
+from holdfast.campaign.links import Links
+from holdfast.campaign.messages import Composer
+from holdfast.campaign.rendering import environment, render
 from holdfast.pipelines.intervene import Intervention
-from holdfast.ports import MailChannel
+from holdfast.ports import Channel
 from holdfast.rules import Shop
 from tests.fakes.lake import FakeLake
 
 SHOP = Shop(name="Complete Journey", source="complete_journey", timezone="America/New_York", currency="USD")
 SENDER = "Complete Journey <care@shop.example>"
 CUTOFF = "2017-11-26"
-TEMPLATES = {"m.txt": "Hello {{ given_name }}: {{ code }}", "m.html": "<p>{{ code }}</p>"}
+TEMPLATES = {
+    "m/subject.en.txt.j2": "{{ discount }} off",
+    "m/body.en.txt.j2": "Hello {{ given_name }}: {{ code }}",
+    "m/body.en.html.j2": "<p>{{ code }}</p>",
+}
+LINKS = Links("https://shop.example/mail", ("a key for tests",))
 NOON = datetime(2017, 11, 26, 17, tzinfo=UTC)
 
 
@@ -95,22 +102,27 @@ def campaign(**changes: object) -> Campaign:
         "offer": {"kind": "amount", "amount": 5, "minimum_basket": 25, "valid_days": 21},
         "budget": {"money": 100_000, "contacts": 10_000},
         "contact_cap": {"messages": 1, "days": 14},
-        "message": {"channel": "email", "subject": "{{ discount }} off", "text": "m.txt", "html": "m.html"},
+        "message": {"channel": "email", "template": "m"},
     }
     return Campaign.model_validate(sections | changes)
 
 
-def intervention(engine: Engine, table: pd.DataFrame, channel: MailChannel, **changes: object) -> Intervention:
+def composer(templates: Mapping[str, str] | None = None) -> Composer:
+    """A composer on these templates over the plain ones."""
+    parts = environment(DictLoader(TEMPLATES | dict(templates or {})))
+    return Composer(partial(render, parts), SHOP, LINKS, contact="care@shop.example")
+
+
+def intervention(engine: Engine, table: pd.DataFrame, channel: Channel, **changes: object) -> Intervention:
     """The use case on a real operations database, with these scores and this channel."""
     lake = FakeLake()
     lake.replace("scores", table, where={"cutoff": [CUTOFF]})
     ports: dict[str, object] = {
         "lake": lake,
         "operations": OperationsDatabase(engine),
-        "channel": channel,
-        "templates": environment(DictLoader(TEMPLATES)),
+        "channels": {"email": channel},
+        "composer": composer(),
         "shop": SHOP,
-        "sender": SENDER,
         "worker": "test",
     }
     return Intervention(**(ports | changes))

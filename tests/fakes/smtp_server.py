@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback that obeys the recipient's local part, as ``FakeMailChannel`` does."""
+"""A real SMTP server on loopback that obeys the recipient's local part, as ``FakeChannel`` does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.fakes.mail import word
+from tests.fakes.channel import word
 
 
 class Obedient:

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapters.email import SmtpChannel, SmtpServer
+from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
 from holdfast.adapters.operations import database
 from holdfast.adapters.sink import mail_sink
 from holdfast.campaign.outbox import STALE_AFTER
-from tests.fakes.operations import CUTOFF, NOON, campaign, intervention, operations_url, reachable, scores
+from tests.fakes.operations import CUTOFF, NOON, SENDER, campaign, intervention, operations_url, reachable, scores
 
 SENDER_TO_KILL = """
 import os, signal, sys
 from contextlib import contextmanager
-from holdfast.adapters.email import SmtpChannel, SmtpServer
+from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
 from holdfast.adapters.operations import database
-from tests.fakes.operations import CUTOFF, NOON, intervention, scores
+from tests.fakes.operations import CUTOFF, NOON, SENDER, intervention, scores
 
 url, port, moment = sys.argv[1:]
 
@@ -39,7 +39,7 @@ class Killed(SmtpChannel):
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-channel = Killed(SmtpServer("127.0.0.1", int(port), hello="shop.example"))
+channel = Killed(SmtpServer("127.0.0.1", int(port), hello="shop.example"), SENDER)
 use_case = intervention(database.connect(url), scores(("0", 1.0, "high", 1.0)), channel)
 use_case.send({"campaign_id": f"win_back@{CUTOFF}", "shard": 0, "shards": 1}, lambda: NOON)
 """
@@ -53,7 +53,7 @@ def test_kill_9_leaves_one_doubt_and_no_message_is_doubled(tmp_path: Path, proje
     reachable(engine, customers)
     table = scores(*((c, 0.6, "high", 50.0) for c in customers))
     with mail_sink(tmp_path / "mail", "127.0.0.1", 0) as port:
-        channel = SmtpChannel(SmtpServer("127.0.0.1", port, hello="shop.example"))
+        channel = SmtpChannel(SmtpServer("127.0.0.1", port, hello="shop.example"), SENDER)
         use_case = intervention(engine, table, channel, shards=1)
         plan = use_case.plan(campaign(), CUTOFF, NOON)
         (batch,) = use_case.batches([plan])

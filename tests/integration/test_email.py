@@ -4,17 +4,17 @@ import datetime
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.adapters.email import SmtpChannel, SmtpServer
+from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
+from holdfast.campaign.envelope import Envelope
 from holdfast.errors import (
     AmbiguousDeliveryError,
     ChannelUnavailableError,
@@ -23,8 +23,9 @@ from holdfast.errors import (
     SettingsError,
     TemporaryChannelError,
 )
-from holdfast.ports import MailChannel
-from tests.fakes.mail import OUTCOMES, FakeMailChannel
+from holdfast.ports import Channel
+from tests.fakes.channel import OUTCOMES, FakeChannel
+from tests.fakes.operations import NOON, SENDER
 from tests.fakes.smtp_server import Obedient, smtp_server
 
 
@@ -32,19 +33,19 @@ from tests.fakes.smtp_server import Obedient, smtp_server
 class Peer:
     """A channel and what arrives at its other end."""
 
-    channel: MailChannel
-    delivered: list[EmailMessage]
+    channel: Channel
+    delivered: Sequence[Envelope | EmailMessage]
 
 
 @contextmanager
 def real() -> Iterator[Peer]:
     with smtp_server() as server:
-        yield Peer(SmtpChannel(at(server)), server.delivered)
+        yield Peer(smtp(at(server)), server.delivered)
 
 
 @contextmanager
 def fake() -> Iterator[Peer]:
-    channel = FakeMailChannel()
+    channel = FakeChannel()
     yield Peer(channel, channel.delivered)
 
 
@@ -58,20 +59,25 @@ def at(server: Obedient, **options: Any) -> SmtpServer:
     return SmtpServer("127.0.0.1", server.port, hello="shop.example", **options)
 
 
-def mail(to: str, body: str = "Hello") -> EmailMessage:
-    message = EmailMessage(policy=SMTP)
-    message["From"] = "Shop <care@shop.example>"
-    message["To"] = to
-    message["Subject"] = "A word"
-    message.set_content(body)
-    return message
+def smtp(server: SmtpServer) -> SmtpChannel:
+    return SmtpChannel(server, SENDER)
+
+
+def mail(to: str, body: str = "Hello") -> Envelope:
+    return Envelope(
+        "email", to, idempotency_key=f"win_back@2017-11-26:{to}:email", at=NOON, text=body, subject="A word"
+    )
+
+
+def recipient(taken: Envelope | EmailMessage) -> str:
+    return taken.recipient if isinstance(taken, Envelope) else taken["To"]
 
 
 def test_messages_accepted_on_one_connection_arrive_in_order(peer: Peer) -> None:
     with peer.channel.connect() as connection:
         for number in range(3):
             connection.send(mail(f"{number}@shop.example"))
-    assert [message["To"] for message in peer.delivered] == ["0@shop.example", "1@shop.example", "2@shop.example"]
+    assert [recipient(message) for message in peer.delivered] == ["0@shop.example", "1@shop.example", "2@shop.example"]
 
 
 @pytest.mark.parametrize(("word", "error"), OUTCOMES.items())
@@ -83,19 +89,19 @@ def test_each_failure_has_its_own_error_and_the_next_message_still_goes(
             connection.send(mail(f"{word}.7@shop.example"))
         connection.send(mail("anna@shop.example"))
     assert type(caught.value) is error
-    assert [message["To"] for message in peer.delivered] == ["anna@shop.example"]
+    assert [recipient(message) for message in peer.delivered] == ["anna@shop.example"]
 
 
 def test_the_body_arrives_as_written_lone_dots_included() -> None:
     body = "first\n.\n..two dots\n.hidden\nlast – ü\n"
-    with smtp_server() as server, SmtpChannel(at(server)).connect() as connection:
+    with smtp_server() as server, smtp(at(server)).connect() as connection:
         connection.send(mail("anna@shop.example", body))
     assert server.delivered[0].get_content().replace("\r\n", "\n") == body
 
 
 def test_one_connection_serves_many_messages_and_is_reopened_only_when_it_drops() -> None:
     with smtp_server() as server:
-        with SmtpChannel(at(server)).connect() as connection:
+        with smtp(at(server)).connect() as connection:
             for _ in range(5):
                 connection.send(mail("anna@shop.example"))
             assert server.connections == 1
@@ -106,7 +112,7 @@ def test_one_connection_serves_many_messages_and_is_reopened_only_when_it_drops(
 
 
 def test_what_the_server_says_is_told_without_the_address() -> None:
-    with smtp_server() as server, SmtpChannel(at(server)).connect() as connection:
+    with smtp_server() as server, smtp(at(server)).connect() as connection:
         with pytest.raises(MessageRefusedError) as refused:
             connection.send(mail("never.Anna@shop.example"))
         with pytest.raises(TemporaryChannelError) as postponed:
@@ -120,7 +126,7 @@ def test_nobody_listening_is_told_with_address_and_remedy() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        nobody = SmtpChannel(SmtpServer("127.0.0.1", port, hello="shop.example"))
+        nobody = smtp(SmtpServer("127.0.0.1", port, hello="shop.example"))
         with (
             pytest.raises(ChannelUnavailableError, match=rf"127\.0\.0\.1:{port}.*HOLDFAST_SMTP_HOST"),
             nobody.connect(),
@@ -131,7 +137,7 @@ def test_nobody_listening_is_told_with_address_and_remedy() -> None:
 def test_a_server_that_never_answers_is_given_up_after_the_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = SmtpServer("127.0.0.1", silent.getsockname()[1], hello="shop.example", timeout=0.2)
-        with pytest.raises(ChannelUnavailableError, match="timed out"), SmtpChannel(server).connect():
+        with pytest.raises(ChannelUnavailableError, match="timed out"), smtp(server).connect():
             pass
 
 
@@ -139,10 +145,10 @@ def test_a_log_in_over_starttls_delivers_and_a_wrong_password_is_told_but_never_
     theirs, ours = self_signed(tmp_path)
     with smtp_server(tls=theirs) as server:
         good = at(server, starttls=True, user="shop", password="secret", tls=ours)
-        with SmtpChannel(good).connect() as connection:
+        with smtp(good).connect() as connection:
             connection.send(mail("anna@shop.example"))
         wrong = at(server, starttls=True, user="shop", password="hunter2", tls=ours)
-        with pytest.raises(ChannelUnavailableError, match="535") as caught, SmtpChannel(wrong).connect():
+        with pytest.raises(ChannelUnavailableError, match="535") as caught, smtp(wrong).connect():
             pass
     assert len(server.delivered) == 1
     assert "hunter2" not in str(caught.value) + repr(wrong)
@@ -152,7 +158,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
     theirs, _ = self_signed(tmp_path)
     with smtp_server(tls=theirs) as server:
         trusting_no_one_new = at(server, starttls=True, user="shop", password="secret")
-        with pytest.raises(ChannelUnavailableError, match="certificate"), SmtpChannel(trusting_no_one_new).connect():
+        with pytest.raises(ChannelUnavailableError, match="certificate"), smtp(trusting_no_one_new).connect():
             pass
 
 

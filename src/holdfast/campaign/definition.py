@@ -18,7 +18,8 @@ from holdfast.rules import Rule, Share
 Money = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
 PositiveMoney = Annotated[Decimal, Field(gt=0, max_digits=10, decimal_places=2)]
 Days = Annotated[int, Field(ge=1, le=3650)]
-TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[a-z0-9]+)+$")]
+TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=20)]
 
 
 class Audience(Rule):
@@ -103,13 +104,23 @@ class ContactCap(Rule):
     days: Days
 
 
-class MessageTemplates(Rule):
-    """The message: its channel, its subject (one line, a Jinja template) and the names of its body templates."""
+class Message(Rule):
+    """The message: the channel that carries it and the template (a folder of ``campaigns/templates``) that it fills.
 
-    channel: Literal["email"]
-    subject: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$")]
-    text: TemplateName
-    html: TemplateName
+    ``by_reason`` names another template for customers whose first reason is of that feature family.
+    """
+
+    channel: ChannelName
+    template: TemplateName
+    by_reason: dict[str, TemplateName] = Field(default_factory=dict)
+
+    def template_for(self, reason: str | None) -> str:
+        return self.template if reason is None else self.by_reason.get(reason, self.template)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Every template that some customer may get, each once."""
+        return tuple(dict.fromkeys((self.template, *self.by_reason.values())))
 
 
 class Campaign(Rule):
@@ -125,7 +136,7 @@ class Campaign(Rule):
     offer: Offer
     budget: Budget
     contact_cap: ContactCap
-    message: MessageTemplates
+    message: Message
 
     def run_id(self, cutoff: date) -> str:
         """The id of this campaign's run on the scores of ``cutoff``: ``win_back@2017-11-26``."""

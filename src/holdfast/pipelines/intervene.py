@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TypedDict
 
 import numpy as np
-from jinja2 import Environment
 
-from holdfast.campaign import messages, offers, policy
+from holdfast.campaign import offers, policy
 from holdfast.campaign.assignment import Arm
 from holdfast.campaign.definition import Campaign, CampaignRun
 from holdfast.campaign.eligibility import Candidate, may_be_sent
-from holdfast.campaign.outbox import STALE_AFTER, Claim, Counts, Outcome, State, check_sums, outcome_of
+from holdfast.campaign.messages import Composer
+from holdfast.campaign.outbox import (
+    STALE_AFTER,
+    Claim,
+    Counts,
+    Outcome,
+    State,
+    check_sums,
+    idempotency_key,
+    outcome_of,
+)
 from holdfast.errors import (
     AmbiguousDeliveryError,
     CampaignError,
@@ -24,7 +33,7 @@ from holdfast.errors import (
     MissingDataError,
     TemporaryChannelError,
 )
-from holdfast.ports import Lake, MailChannel, MailConnection, Operations, OperationsTransaction
+from holdfast.ports import Channel, ChannelConnection, Lake, Operations, OperationsTransaction
 from holdfast.rules import Shop
 
 Clock = Callable[[], datetime]
@@ -79,16 +88,15 @@ class Sent(Batch):
 class Intervention:
     """The use case and its ports.
 
-    ``sender`` is the From of every message; ``worker`` names this process in the outbox; ``shards`` is how many
-    batches a campaign's messages are split into; ``new_code`` draws a coupon code.
+    ``channels`` are held by the names that campaigns use; ``worker`` names this process in the outbox; ``shards`` is
+    how many batches a campaign's messages are split into; ``new_code`` draws a coupon code.
     """
 
     lake: Lake
     operations: Operations
-    channel: MailChannel
-    templates: Environment
+    channels: Mapping[str, Channel]
+    composer: Composer
     shop: Shop
-    sender: str
     worker: str
     shards: int = 2
     new_code: Callable[[], str] = offers.new_code
@@ -148,7 +156,7 @@ class Intervention:
             outbox_ids = tx.planned(campaign_id, batch["shard"], batch["shards"])
         outcomes: Counter[State] = Counter()
         if outbox_ids:
-            with self.channel.connect() as connection:
+            with self._channel(run.campaign).connect() as connection:
                 for outbox_id in outbox_ids:
                     outcome = self._send_one(connection, run.campaign, outbox_id, clock)
                     if outcome is not None:
@@ -171,7 +179,9 @@ class Intervention:
         with self.operations.reading() as tx:
             return [_account(_known(tx, one), tx.counts(one)) for one in campaign_ids]
 
-    def _send_one(self, connection: MailConnection, campaign: Campaign, outbox_id: int, clock: Clock) -> Outcome | None:
+    def _send_one(
+        self, connection: ChannelConnection, campaign: Campaign, outbox_id: int, clock: Clock
+    ) -> Outcome | None:
         """Claim, send and mark one message; None when somebody else has it. Raises ChannelUnavailableError."""
         with self.operations.writing() as tx:
             at = clock()
@@ -186,19 +196,16 @@ class Intervention:
                 tx.finish(claim, skipped, at)
                 return skipped
             # Composed before the claim is committed: an error here leaves the message planned, not in doubt.
-            message = messages.compose(
-                self.templates,
-                message=campaign.message,
-                shop=self.shop,
-                sender=self.sender,
+            envelope = self.composer.compose(
+                campaign.message,
+                key=idempotency_key(claim.campaign_id, claim.customer_id, campaign.message.channel),
                 recipient=standing.address or "",  # the gate has seen that there is one
                 given_name=standing.given_name,
                 coupon=coupon,
-                reference=claim.reference,
                 at=at,
             )
         try:
-            connection.send(message)
+            connection.send(envelope)
         except ChannelUnavailableError as error:
             self._finish(claim, outcome_of(error, claim.attempt), clock)
             raise
@@ -216,19 +223,18 @@ class Intervention:
         return offers.issue(customer_id, self.new_code(), campaign.offer, at, self.shop.zone)
 
     def _try_templates(self, campaign: Campaign, at: datetime) -> None:
-        """Compose a specimen with and without a name, so that a broken template is found before anything is written."""
-        for given_name in ("Alex", None):
-            messages.compose(
-                self.templates,
-                message=campaign.message,
-                shop=self.shop,
-                sender=self.sender,
-                recipient="specimen@example.com",
-                given_name=given_name,
-                coupon=self._issue(campaign, "specimen", at),
-                reference="specimen",
-                at=at,
+        """Find a broken template or an unknown channel before anything is written."""
+        self._channel(campaign)
+        self.composer.try_out(campaign.message, self._issue(campaign, "specimen", at), at)
+
+    def _channel(self, campaign: Campaign) -> Channel:
+        name = campaign.message.channel
+        if name not in self.channels:
+            raise CampaignError(
+                f"campaign {campaign.name} goes by channel {name!r}, but the channels are "
+                f"{', '.join(sorted(self.channels))}"
             )
+        return self.channels[name]
 
     def _candidates(self, cutoff: str) -> list[Candidate]:
         scores = self.lake.read(

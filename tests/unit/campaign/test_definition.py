@@ -12,7 +12,7 @@ from tests.fakes.operations import campaign
 
 PERCENT = {"kind": "percent", "percent": 10, "maximum_discount": 8, "minimum_basket": 0, "valid_days": 14}
 AMOUNT = {"kind": "amount", "amount": 5, "minimum_basket": 25, "valid_days": 14}
-MESSAGE = {"channel": "email", "subject": "Hello", "text": "m.txt", "html": "m.html"}
+MESSAGE = {"channel": "email", "template": "win_back"}
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,9 @@ MESSAGE = {"channel": "email", "subject": "Hello", "text": "m.txt", "html": "m.h
         ("audience", {"tiers": []}, "tiers", "name at least one"),
         ("audience", {"tiers": ["high", "high"]}, "tiers", "high named more than once"),
         ("contact_cap", {"messages": 0, "days": 14}, "messages", "greater than or equal to 1"),
-        ("message", MESSAGE | {"subject": "Hello\r\nBcc: all@shop.example"}, "subject", "should match pattern"),
-        ("message", MESSAGE | {"text": "../../etc/passwd"}, "text", "should match pattern"),
+        ("message", MESSAGE | {"channel": "carrier pigeon"}, "channel", "should match pattern"),
+        ("message", MESSAGE | {"template": "../../etc/passwd"}, "template", "should match pattern"),
+        ("message", MESSAGE | {"by_reason": {"rhythm": "../m"}}, "by_reason", "should match pattern"),
         ("name", "Win back!", "name", "should match pattern"),
         ("budgets", {}, "budgets", "Extra inputs"),
     ],

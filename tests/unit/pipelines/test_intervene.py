@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from email.message import EmailMessage
-from email.utils import parseaddr
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier
@@ -15,20 +13,20 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jinja2 import DictLoader
 from sqlalchemy import Engine, text
 
 from holdfast.adapters.operations import database
 from holdfast.campaign.assignment import Arm, arm
-from holdfast.campaign.messages import environment
+from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.outbox import MAX_ATTEMPTS, STALE_AFTER
 from holdfast.errors import CampaignError, ChannelUnavailableError, MissingDataError, TemporaryChannelError
 from holdfast.pipelines.intervene import Account, Intervention, Plan
-from tests.fakes.mail import OUTCOMES, FakeMailChannel
+from tests.fakes.channel import OUTCOMES, FakeChannel
 from tests.fakes.operations import (
     CUTOFF,
     NOON,
     campaign,
+    composer,
     decide,
     intervention,
     operations_engine,
@@ -55,12 +53,12 @@ def engine(tmp_path: Path) -> Engine:
 
 
 @pytest.fixture
-def channel() -> FakeMailChannel:
-    return FakeMailChannel()
+def channel() -> FakeChannel:
+    return FakeChannel()
 
 
 @pytest.fixture
-def use_case(engine: Engine, channel: FakeMailChannel) -> Intervention:
+def use_case(engine: Engine, channel: FakeChannel) -> Intervention:
     return intervention(engine, hundred(), channel)
 
 
@@ -100,7 +98,7 @@ def test_a_plan_counts_everyone_once(use_case: Intervention) -> None:
     }
 
 
-def test_each_skip_is_stored_with_its_first_reason(tmp_path: Path, channel: FakeMailChannel) -> None:
+def test_each_skip_is_stored_with_its_first_reason(tmp_path: Path, channel: FakeChannel) -> None:
     engine = operations_engine(tmp_path)
     reachable(engine, ["no", "yes", "poor", "list"], emails={"list": "a@shop.example, b@shop.example"})
     decide(engine, ["no"], "withdrawn", NOON)
@@ -135,7 +133,7 @@ def test_planners_at_once_make_one_set_of_assignments_coupons_and_messages(tmp_p
     reachable(database.connect(url), HUNDRED)
 
     def plan(_: int) -> Plan:
-        return intervention(database.connect(url), hundred(), FakeMailChannel()).plan(campaign(), CUTOFF, NOON)
+        return intervention(database.connect(url), hundred(), FakeChannel()).plan(campaign(), CUTOFF, NOON)
 
     with ThreadPoolExecutor(4) as planners:
         plans = list(planners.map(plan, range(4)))
@@ -159,14 +157,14 @@ def test_the_contact_cap_holds_over_campaigns_and_ends_with_its_window(use_case:
     assert third["skipped"] == {}
 
 
-def test_a_broken_template_is_found_before_anything_is_written(engine: Engine, channel: FakeMailChannel) -> None:
-    templates = environment(DictLoader({"m.txt": "{{ given_name.upper() }}", "m.html": "x"}))
-    with pytest.raises(CampaignError, match=r"m\.txt"):
-        intervention(engine, hundred(), channel, templates=templates).plan(campaign(), CUTOFF, NOON)
+def test_a_broken_template_is_found_before_anything_is_written(engine: Engine, channel: FakeChannel) -> None:
+    broken = composer({"m/body.en.txt.j2": "{{ given_name.upper() }}"})
+    with pytest.raises(CampaignError, match=r"m/body\.en\.txt"):
+        intervention(engine, hundred(), channel, composer=broken).plan(campaign(), CUTOFF, NOON)
     assert rows(engine, "SELECT count(*) FROM campaigns") == [(0,)]
 
 
-def test_a_score_that_is_no_number_is_refused_by_customer(engine: Engine, channel: FakeMailChannel) -> None:
+def test_a_score_that_is_no_number_is_refused_by_customer(engine: Engine, channel: FakeChannel) -> None:
     table = scores(("7", 0.9, "high", float("nan")), ("8", 0.9, "high", 1.0))
     with pytest.raises(CampaignError, match=r"1 scores of cutoff 2017-11-26 .* customer 7"):
         intervention(engine, table, channel).plan(campaign(), CUTOFF, NOON)
@@ -184,10 +182,10 @@ def test_a_cutoff_that_is_not_scored_is_refused_and_can_be_planned_once_it_is(
 
 
 def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_else_gets_any(
-    engine: Engine, use_case: Intervention, channel: FakeMailChannel
+    engine: Engine, use_case: Intervention, channel: FakeChannel
 ) -> None:
     send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
-    sent = {parseaddr(m["To"])[1]: m.get_body(("plain",)).get_content().split()[-1] for m in channel.delivered}
+    sent = {m.recipient: m.text.split()[-1] for m in channel.delivered}
     assert sent == {
         f"{customer}@shop.example": code for customer, code in rows(engine, "SELECT customer_id, code FROM offers")
     }
@@ -195,7 +193,7 @@ def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_el
     assert account(use_case)["sent"] == len(TREATED)
 
 
-def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention, channel: FakeMailChannel) -> None:
+def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention, channel: FakeChannel) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     send(use_case, plan)
     channel.running = False
@@ -205,13 +203,13 @@ def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention,
 
 
 def test_senders_of_the_same_batch_at_once_send_no_message_twice(tmp_path: Path) -> None:
-    class StartingTogether(FakeMailChannel):
+    class StartingTogether(FakeChannel):
         """Lets nobody send before all have read which messages are planned."""
 
         together = Barrier(3)
 
         @contextmanager
-        def connect(self) -> Iterator[FakeMailChannel]:
+        def connect(self) -> Iterator[FakeChannel]:
             self.together.wait(timeout=30)
             yield self
 
@@ -227,7 +225,7 @@ def test_senders_of_the_same_batch_at_once_send_no_message_twice(tmp_path: Path)
 
 
 def test_an_opt_out_between_plan_and_send_is_respected(
-    engine: Engine, use_case: Intervention, channel: FakeMailChannel
+    engine: Engine, use_case: Intervention, channel: FakeChannel
 ) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     decide(engine, TREATED[:3], "withdrawn", NOON)
@@ -242,12 +240,12 @@ def test_an_opt_out_between_plan_and_send_is_respected(
 
 
 def test_an_opt_out_while_the_batch_is_being_sent_is_respected(
-    engine: Engine, use_case: Intervention, channel: FakeMailChannel
+    engine: Engine, use_case: Intervention, channel: FakeChannel
 ) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     deliver = channel.send
 
-    def withdraw_then_deliver(message: EmailMessage) -> None:
+    def withdraw_then_deliver(message: Envelope) -> None:
         if not channel.delivered:
             decide(engine, TREATED, "withdrawn", NOON)
         deliver(message)
@@ -257,7 +255,7 @@ def test_an_opt_out_while_the_batch_is_being_sent_is_respected(
     assert len(channel.delivered) == 1
 
 
-def test_an_offer_that_has_ended_is_not_sent(use_case: Intervention, channel: FakeMailChannel) -> None:
+def test_an_offer_that_has_ended_is_not_sent(use_case: Intervention, channel: FakeChannel) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     send(use_case, plan, at=NOON + timedelta(days=22))
     assert channel.delivered == []
@@ -265,7 +263,7 @@ def test_an_offer_that_has_ended_is_not_sent(use_case: Intervention, channel: Fa
 
 
 def test_a_sender_that_dies_between_claim_and_mark_leaves_a_doubt_that_is_never_sent_again(
-    use_case: Intervention, channel: FakeMailChannel
+    use_case: Intervention, channel: FakeChannel
 ) -> None:
     class PowerCutError(BaseException):
         pass
@@ -273,7 +271,7 @@ def test_a_sender_that_dies_between_claim_and_mark_leaves_a_doubt_that_is_never_
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     deliver = channel.send
 
-    def deliver_then_die(message: EmailMessage) -> None:
+    def deliver_then_die(message: Envelope) -> None:
         deliver(message)
         raise PowerCutError
 
@@ -289,18 +287,18 @@ def test_a_sender_that_dies_between_claim_and_mark_leaves_a_doubt_that_is_never_
     assert len(channel.delivered) == len(TREATED)
 
 
-def test_an_error_before_the_message_leaves_gives_the_claim_back(engine: Engine, channel: FakeMailChannel) -> None:
+def test_an_error_before_the_message_leaves_gives_the_claim_back(engine: Engine, channel: FakeChannel) -> None:
     good = intervention(engine, hundred(), channel)
     plan = good.plan(campaign(), CUTOFF, NOON)
-    broken = intervention(engine, hundred(), channel, templates=environment(DictLoader({})))
-    with pytest.raises(CampaignError, match="does not exist"):
+    broken = intervention(engine, hundred(), channel, composer=composer({"m/body.en.txt.j2": "{{ nobody }}"}))
+    with pytest.raises(CampaignError, match="nobody"):
         broken.send(broken.batches([plan])[0], lambda: NOON)
     send(good, plan)
     assert account(good)["sent"] == len(TREATED)
 
 
 def test_a_server_that_is_down_costs_no_message_an_attempt(
-    engine: Engine, use_case: Intervention, channel: FakeMailChannel
+    engine: Engine, use_case: Intervention, channel: FakeChannel
 ) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     channel.running = False
@@ -309,9 +307,9 @@ def test_a_server_that_is_down_costs_no_message_an_attempt(
     assert rows(engine, "SELECT DISTINCT state, attempts FROM outbox") == [("planned", 0)]
 
 
-def story(folder: Path, words: dict[str, str]) -> tuple[Intervention, FakeMailChannel, Engine]:
+def story(folder: Path, words: dict[str, str]) -> tuple[Intervention, FakeChannel, Engine]:
     """The hundred customers, some with an address that decides what the server does."""
-    engine, channel = operations_engine(folder), FakeMailChannel()
+    engine, channel = operations_engine(folder), FakeChannel()
     reachable(engine, HUNDRED, emails={c: f"{word}.{c}@shop.example" for c, word in words.items()})
     return intervention(engine, hundred(), channel, shards=1), channel, engine
 
@@ -389,7 +387,7 @@ def test_whatever_happens_the_sums_are_exact_and_nobody_gets_what_they_should_no
     people: list[tuple[str, float, float, str, str]], share: float, contacts: int, opt_outs: set[int], calls: int
 ) -> None:
     with TemporaryDirectory() as folder:
-        engine, channel = operations_engine(Path(folder)), FakeMailChannel()
+        engine, channel = operations_engine(Path(folder)), FakeChannel()
         known = {
             str(i): f"{word}.{i}@shop.example" for i, (*_, consent, word) in enumerate(people) if consent != "unknown"
         }
@@ -407,7 +405,7 @@ def test_whatever_happens_the_sums_are_exact_and_nobody_gets_what_they_should_no
         engine.dispose()
         after = account(use_case)
         control = {c for c in map(str, range(len(people))) if arm(RUN, c, share) is Arm.CONTROL}
-        reached = [parseaddr(m["To"])[1].partition("@")[0].partition(".")[2] for m in channel.delivered]
+        reached = [m.recipient.partition("@")[0].partition(".")[2] for m in channel.delivered]
         assert after["audience"] == sum(after["skipped"].values()) + after["control"] + after["treated"]
         assert after["planned"] == after["treated"] == sum(after["offers"].values())
         assert after["planned"] == sum(

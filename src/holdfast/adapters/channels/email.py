@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.utils import parseaddr
 
+from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.mime import as_email, sender_address
 from holdfast.errors import (
     AmbiguousDeliveryError,
     ChannelUnavailableError,
@@ -50,14 +50,15 @@ class SmtpServer:
 
 
 class SmtpChannel:
-    """``ports.MailChannel`` over one SMTP server."""
+    """``ports.Channel`` over one SMTP server; ``sender`` is the From of every message, ``Shop <care@shop.example>``."""
 
-    def __init__(self, server: SmtpServer) -> None:
+    def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server = server
+        self._sender = sender
 
     @contextmanager
     def connect(self) -> Iterator[SmtpConnection]:
-        connection = SmtpConnection(self._server)
+        connection = SmtpConnection(self._server, self._sender)
         try:
             yield connection
         finally:
@@ -67,14 +68,15 @@ class SmtpChannel:
 class SmtpConnection:
     """One SMTP session, opened at once and opened again when the server has dropped it between two messages."""
 
-    def __init__(self, server: SmtpServer) -> None:
+    def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server = server
+        self._sender = sender
         self._smtp = _open(server)
 
-    def send(self, message: EmailMessage) -> None:
-        """See ``ports.MailConnection.send``. The envelope is taken from From and To, one address each."""
-        sender, recipient = parseaddr(message["From"])[1], parseaddr(message["To"])[1]
-        content = _dot_stuffed(message.as_bytes())
+    def send(self, envelope: Envelope) -> None:
+        """See ``ports.ChannelConnection.send``."""
+        sender, recipient = sender_address(self._sender), envelope.recipient
+        content = _dot_stuffed(as_email(envelope, self._sender).as_bytes())
         self._ensure_open()
         try:
             self._expect(_DONE, self._smtp.mail(sender), "MAIL", recipient)

@@ -1,12 +1,11 @@
-"""A mail channel in memory. What happens to a message is written in the recipient's local part: ``later.7@…``."""
+"""A channel in memory. What happens to a message is written in the recipient's local part: ``later.7@…``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.message import EmailMessage
-from email.utils import parseaddr
 
+from holdfast.campaign.envelope import Envelope
 from holdfast.errors import (
     AmbiguousDeliveryError,
     ChannelUnavailableError,
@@ -29,25 +28,25 @@ def word(address: str) -> str:
     return address.partition("@")[0].partition(".")[0]
 
 
-class FakeMailChannel:
-    """The MailChannel port. ``delivered`` holds the messages taken; ``running`` False refuses every connection."""
+class FakeChannel:
+    """The Channel port. ``delivered`` holds the messages taken; ``running`` False refuses every connection."""
 
     def __init__(self) -> None:
-        self.delivered: list[EmailMessage] = []
+        self.delivered: list[Envelope] = []
         self.running = True
 
     @property
     def recipients(self) -> list[str]:
-        return [parseaddr(message["To"])[1] for message in self.delivered]
+        return [envelope.recipient for envelope in self.delivered]
 
     @contextmanager
-    def connect(self) -> Iterator[FakeMailChannel]:
+    def connect(self) -> Iterator[FakeChannel]:
         if not self.running:
             raise ChannelUnavailableError("the fake server does not run")
         yield self
 
-    def send(self, message: EmailMessage) -> None:
-        error = OUTCOMES.get(word(parseaddr(message["To"])[1]))
+    def send(self, envelope: Envelope) -> None:
+        error = OUTCOMES.get(word(envelope.recipient))
         if error is not None:
             raise error("the recipient's address asked for this")
-        self.delivered.append(message)
+        self.delivered.append(envelope)
