@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = False
+    dkim_key: Path | None = Field(default=None, description="PEM file with the RSA key that signs mail (DKIM)")
+    dkim_selector: str = "holdfast"
     public_url: str | None = Field(
         default=None, description="https address at which customers reach the preference page; default: this machine"
     )

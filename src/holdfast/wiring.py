@@ -7,18 +7,16 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
-from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
+from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
@@ -32,8 +30,8 @@ from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
-from holdfast.campaign import rendering
 from holdfast.campaign.definition import Campaign
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
@@ -254,6 +252,7 @@ def mail_channel() -> SmtpChannel:
             password=here.smtp_password.get_secret_value() if here.smtp_password else None,
         ),
         here.smtp_sender,
+        Dkim(here.dkim_selector, here.dkim_key.read_bytes()) if here.dkim_key else None,
     )
 
 
@@ -270,9 +269,8 @@ def links() -> Links:
 
 def composer() -> Composer:
     here = settings()
-    templates = rendering.environment(FileSystemLoader(here.campaigns_dir / "templates"))
     return Composer(
-        render=partial(rendering.render, templates),
+        render=TemplateProcess(here.campaigns_dir / "templates"),
         shop=rules().shop,
         links=links(),
         contact=sender_address(here.smtp_sender),

@@ -16,10 +16,11 @@ from tests.fakes.channel import word
 
 
 class Obedient:
-    """aiosmtpd's handler; ``delivered`` holds the messages taken and ``connections`` counts greetings."""
+    """aiosmtpd's handler; ``delivered`` holds the messages taken, ``raw`` their bytes, and ``connections`` counts greetings."""
 
     def __init__(self) -> None:
         self.delivered: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.connections = 0
         self.port = 0
 
@@ -47,6 +48,7 @@ class Obedient:
         if asked == "lost":
             server.transport.abort()
             return "250 never arrives"
+        self.raw.append(envelope.content)
         self.delivered.append(email.message_from_bytes(envelope.content, policy=email.policy.SMTP))
         return "250 OK"
 

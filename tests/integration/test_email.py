@@ -1,20 +1,21 @@
 """The mail channel against a real SMTP server that accepts, refuses and breaks off; the fake passes the same tests."""
 
+import base64
 import datetime
 import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
-from holdfast.campaign.envelope import Envelope
+from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
+from holdfast.campaign.envelope import Envelope, WayOut
 from holdfast.errors import (
     AmbiguousDeliveryError,
     ChannelUnavailableError,
@@ -197,3 +198,34 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(pem)
     return server, ssl.create_default_context(cafile=str(pem))
+
+
+def test_a_signature_covers_the_message_and_the_way_out_and_breaks_when_either_is_changed() -> None:
+    import dkim
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    ours = Dkim("holdfast", key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, no_password))
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+    marketing = replace(mail("anna@shop.example"), way_out=WayOut("https://shop.example/p", "https://shop.example/u"))
+    with smtp_server() as server, SmtpChannel(at(server), SENDER, ours).connect() as connection:
+        connection.send(marketing)
+    (taken,) = server.raw
+    for changed, good in [
+        (taken, True),
+        (taken.replace(b"Hello", b"Hullo"), False),
+        (taken.replace(b"shop.example/u", b"shop.example/x"), False),
+        (taken.replace(b"=One-Click", b"=Two-Click"), False),
+    ]:
+        assert dkim.verify(changed, dnsfunc=lambda name, timeout=5: record) is good
+
+
+def test_a_key_that_cannot_sign_is_told_and_never_shown() -> None:
+    ours = Dkim("holdfast", b"not a key")
+    with smtp_server() as server, SmtpChannel(at(server), SENDER, ours).connect() as connection:
+        with pytest.raises(SettingsError, match="HOLDFAST_DKIM_KEY"):
+            connection.send(mail("anna@shop.example"))
+    assert "not a key" not in repr(ours)

@@ -16,6 +16,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from holdfast.errors import CampaignError
 
 DEFAULT_LANGUAGE = "en"
+LONGEST_PART = 200_000
+"""Characters of one rendered part; mail programs clip far shorter ones."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def render(templates: Environment, template: str, locale: str, words: Mapping[st
     def part(name: str) -> str | None:
         path = f"{template}/{name}"
         try:
-            return templates.get_template(path).render(words)
+            made = templates.get_template(path).render(words)
         except TemplateNotFound as error:
             if error.name == path:
                 return None
@@ -60,12 +62,16 @@ def render(templates: Environment, template: str, locale: str, words: Mapping[st
             raise CampaignError(
                 f"template {where}: {error}. A template may use {', '.join(sorted(words))} and no other names"
             ) from error
+        if len(made) > LONGEST_PART:
+            raise CampaignError(f"template {path} renders {len(made):,} characters; {LONGEST_PART:,} is the limit")
+        return made
 
+    html = part(f"body.{language}.html.j2")
     subject = part(f"subject.{language}.txt.j2")
     return Rendered(
         subject="" if subject is None else _one_line(template, subject),
         text=part(f"body.{language}.txt.j2") or "",
-        html=part(f"body.{language}.html.j2"),
+        html=None if html is None else _inlined(html),
         language=language,
     )
 
@@ -91,3 +97,13 @@ def _one_line(template: str, rendered: str) -> str:
     if not subject or not subject.isprintable():
         raise CampaignError(f"the subject of template {template} renders as {subject!r}; it must be one line of text")
     return subject
+
+
+def _inlined(html: str) -> str:
+    """The page with its style sheet moved into ``style`` attributes, which is all that many mail programs read.
+
+    Rules for small screens and the like (@media) stay a style sheet; nothing is fetched.
+    """
+    from css_inline import inline
+
+    return inline(html, keep_at_rules=True, load_remote_stylesheets=False)

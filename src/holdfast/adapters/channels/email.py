@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import smtplib
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Event, Timer
 
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.mime import as_email, sender_address
@@ -21,13 +23,50 @@ from holdfast.errors import (
 
 _LONGEST_DETAIL = 300
 _DONE, _GO_AHEAD = 2, 3  # kinds of reply by their first digit (RFC 5321 4.2.1)
+_ANSWERS = (200, 600)  # every reply code there is
+
+
+_SIGNED = (
+    *("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Content-Language"),
+    *("List-Unsubscribe", "List-Unsubscribe-Post"),  # RFC 8058 asks for these two
+)
+
+
+@dataclass(frozen=True)
+class Dkim:
+    """The key that signs for the sender's domain; its public half is published in DNS under ``selector``."""
+
+    selector: str
+    private_key: bytes = field(repr=False)
+
+    def sign(self, mail: bytes, domain: str) -> bytes:
+        """The mail with its DKIM-Signature (RFC 6376) in front. Raises SettingsError for a key that cannot sign."""
+        import dkim
+
+        headers = [name.lower().encode() for name in _SIGNED]
+        try:
+            signature: bytes = dkim.sign(
+                mail,
+                self.selector.encode(),
+                domain.encode(),
+                self.private_key,
+                canonicalize=(b"relaxed", b"relaxed"),
+                include_headers=[name for name in headers if re.search(rb"(?mi)^" + name + rb":", mail)],
+            )
+        except dkim.DKIMException as error:
+            raise SettingsError(
+                f"the DKIM key cannot sign ({error}); HOLDFAST_DKIM_KEY names a file with an RSA key in PEM form"
+            ) from error
+        return signature + mail
 
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where and how to hand in mail. ``hello`` is the name we greet with; ``timeout`` (seconds) bounds each step.
+    """Where and how to hand in mail. ``hello`` is the name we greet with.
 
-    A log-in needs STARTTLS (SettingsError otherwise): a password never travels in the clear.
+    ``timeout`` bounds each wait for the server and ``deadline`` one whole message, both in seconds: a server that
+    sends a byte now and then keeps within the first for ever. A log-in needs STARTTLS (SettingsError otherwise): a
+    password never travels in the clear.
     """
 
     host: str
@@ -37,6 +76,7 @@ class SmtpServer:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout: float = 30
+    deadline: float = 120
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,13 +92,14 @@ class SmtpServer:
 class SmtpChannel:
     """``ports.Channel`` over one SMTP server; ``sender`` is the From of every message, ``Shop <care@shop.example>``."""
 
-    def __init__(self, server: SmtpServer, sender: str) -> None:
+    def __init__(self, server: SmtpServer, sender: str, dkim: Dkim | None = None) -> None:
         self._server = server
         self._sender = sender
+        self._dkim = dkim
 
     @contextmanager
     def connect(self) -> Iterator[SmtpConnection]:
-        connection = SmtpConnection(self._server, self._sender)
+        connection = SmtpConnection(self._server, self._sender, self._dkim)
         try:
             yield connection
         finally:
@@ -68,28 +109,39 @@ class SmtpChannel:
 class SmtpConnection:
     """One SMTP session, opened at once and opened again when the server has dropped it between two messages."""
 
-    def __init__(self, server: SmtpServer, sender: str) -> None:
+    def __init__(self, server: SmtpServer, sender: str, dkim: Dkim | None = None) -> None:
         self._server = server
         self._sender = sender
+        self._dkim = dkim
         self._smtp = _open(server)
 
     def send(self, envelope: Envelope) -> None:
         """See ``ports.ChannelConnection.send``."""
         sender, recipient = sender_address(self._sender), envelope.recipient
-        content = _dot_stuffed(as_email(envelope, self._sender).as_bytes())
-        self._ensure_open()
+        mail = as_email(envelope, self._sender).as_bytes()
+        if self._dkim is not None:
+            mail = self._dkim.sign(mail, sender.rpartition("@")[2])
+        with _deadline(lambda: self._smtp, self._server.deadline) as over:
+            self._ensure_open()
+            self._hand_over(sender, recipient, _dot_stuffed(mail), over)
+
+    def _hand_over(self, sender: str, recipient: str, content: bytes, over: Event) -> None:
         try:
             self._expect(_DONE, self._smtp.mail(sender), "MAIL", recipient)
             self._expect(_DONE, self._smtp.rcpt(recipient), "RCPT", recipient)
             self._expect(_GO_AHEAD, self._smtp.docmd("DATA"), "DATA", recipient)
+            # If this raises, the lone dot that ends the message was not handed to the system: nobody has all of it.
+            self._smtp.send(content)
         except (smtplib.SMTPException, OSError) as error:
             self.close()
             raise ChannelUnavailableError(
                 f"{self._server} broke off before the message was handed over ({type(error).__name__})"
             ) from error
         try:
-            self._smtp.send(content)
             answer = self._smtp.getreply()
+            if over.is_set() or not _ANSWERS[0] <= answer[0] < _ANSWERS[1]:
+                # smtplib takes the beginning of a line that broke off, or no SMTP at all, for an answer.
+                raise smtplib.SMTPServerDisconnected("no complete answer")
         except (smtplib.SMTPException, OSError) as error:
             self.close()
             raise AmbiguousDeliveryError(
@@ -126,23 +178,55 @@ class SmtpConnection:
         raise TemporaryChannelError(refusal)
 
 
+class _Session(smtplib.SMTP):
+    """A session not yet connected, so that connecting can be held to a deadline."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        super().__init__(local_hostname=server.hello, timeout=server.timeout)
+        self._host = server.host  # the name that the certificate must bear; connect() by itself does not note it
+
+
 def _open(server: SmtpServer) -> smtplib.SMTP:
-    smtp: smtplib.SMTP | None = None
+    smtp = _Session(server)
     try:
-        smtp = smtplib.SMTP(server.host, server.port, local_hostname=server.hello, timeout=server.timeout)
-        if server.starttls:
-            smtp.starttls(context=server.tls)
-        if server.user:
-            smtp.login(server.user, server.password or "")
-        smtp.ehlo_or_helo_if_needed()
+        with _deadline(lambda: smtp, server.deadline):
+            smtp.connect(server.host, server.port)
+            if server.starttls:
+                smtp.starttls(context=server.tls)
+            if server.user:
+                smtp.login(server.user, server.password or "")
+            smtp.ehlo_or_helo_if_needed()
     except (smtplib.SMTPException, OSError) as error:
-        if smtp is not None:
-            smtp.close()
+        smtp.close()
         raise ChannelUnavailableError(
             f"no SMTP session with {server}: {type(error).__name__}: {error}. Check HOLDFAST_SMTP_HOST and _PORT, and "
             "that the server runs; nothing was sent"
         ) from error
     return smtp
+
+
+@contextmanager
+def _deadline(session: Callable[[], smtplib.SMTP], seconds: float) -> Iterator[Event]:
+    """Break the session's connection off when the block takes longer: whoever waits on it sees its end.
+
+    Yields an event that is set when that has happened.
+    """
+    over = Event()
+
+    def break_off() -> None:
+        over.set()
+        connection = session().sock
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    end = Timer(seconds, break_off)
+    end.daemon = True
+    end.start()
+    try:
+        yield over
+    finally:
+        end.cancel()
 
 
 def _dot_stuffed(content: bytes) -> bytes:
