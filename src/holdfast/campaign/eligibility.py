@@ -12,13 +12,22 @@ from holdfast.campaign.recipient import is_plain_address
 
 
 class Reason(StrEnum):
-    """Why a customer of the audience is not contacted; ``OFFER_ENDED`` can only arise between plan and send."""
+    """Why a customer of the audience is not contacted, in the order in which the reasons are asked.
+
+    The last two can only arise between plan and send.
+    """
 
     NO_CONTACT = "no_contact"
     NO_CONSENT = "no_consent"
-    CONTACT_CAP = "contact_cap"
+    SUPPRESSED = "suppressed"
+    HOLDOUT = "holdout"
+    CONTROL = "control"
+    FREQUENCY_CAP = "frequency_cap"
+    QUIET_HOURS = "quiet_hours"
+    NOT_CHOSEN = "not_chosen"
     BUDGET = "budget"
     OFFER_ENDED = "offer_ended"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def may_be_planned(standing: Standing, cap: ContactCap) -> Obstacle | None:
     obstacle = _may_be_contacted(standing)
     if obstacle is None and standing.recent_messages >= cap.messages:
         return Obstacle(
-            Reason.CONTACT_CAP,
+            Reason.FREQUENCY_CAP,
             f"{standing.recent_messages} messages within {cap.days} days; the cap is {cap.messages}",
         )
     return obstacle

@@ -17,10 +17,23 @@ _GROUPS, _GROUP_LENGTH = 3, 4
 
 
 class OfferState(StrEnum):
-    """A coupon counts as issued until its message is known never to reach the customer; then it is void."""
+    """A coupon is issued until it is redeemed; void when its message is known never to reach the customer."""
 
     ISSUED = "issued"
+    REDEEMED = "redeemed"
     VOID = "void"
+
+
+class Redeemed(StrEnum):
+    """The ledger's answer to a report that a coupon was used."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN_CODE = "unknown_code"
+    VOID = "void"
+    TOO_EARLY = "too_early"
+    EXPIRED = "expired"
+    BASKET_TOO_SMALL = "basket_too_small"
+    ALREADY_REDEEMED = "already_redeemed"
 
 
 @dataclass(frozen=True)

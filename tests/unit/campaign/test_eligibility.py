@@ -35,7 +35,7 @@ def test_the_first_reason_found_is_the_one_given() -> None:
     assert reason(replace(FINE, address="", consent=None)) is Reason.NO_CONTACT
     assert reason(replace(FINE, consent=None, recent_messages=2)) is Reason.NO_CONSENT
     assert reason(replace(FINE, consent="withdrawn")) is Reason.NO_CONSENT
-    assert reason(replace(FINE, recent_messages=2)) is Reason.CONTACT_CAP
+    assert reason(replace(FINE, recent_messages=2)) is Reason.FREQUENCY_CAP
 
 
 def test_an_address_that_could_reach_somebody_else_is_no_contact_and_is_not_repeated() -> None:

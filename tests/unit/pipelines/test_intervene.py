@@ -152,7 +152,7 @@ def test_the_contact_cap_holds_over_campaigns_and_ends_with_its_window(use_case:
     use_case.plan(campaign(), CUTOFF, NOON)
     second = use_case.plan(campaign(name="second"), CUTOFF, NOON + timedelta(days=13))
     third = use_case.plan(campaign(name="third"), CUTOFF, NOON + timedelta(days=30))
-    assert second["skipped"] == {"contact_cap": len(TREATED)}
+    assert second["skipped"] == {"frequency_cap": len(TREATED)}
     assert second["audience"] == 100
     assert third["skipped"] == {}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -92,7 +93,10 @@ def exclusive(engine: Engine) -> Iterator[Connection]:
 
 
 def upgrade(url: str) -> None:
-    """Bring the schema at ``url`` to the newest migration, in one transaction; two processes at once do it once."""
+    """Bring the schema at ``url`` to the newest migration, in one transaction; two processes at once do it once.
+
+    Raises SettingsError when a version of Holdfast that this one does not know made the tables.
+    """
     engine = connect(url)
     config = Config()
     config.set_main_option("script_location", "holdfast:adapters/operations/migrations")
@@ -100,5 +104,10 @@ def upgrade(url: str) -> None:
         with exclusive(engine) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except CommandError as error:
+        raise SettingsError(
+            f"the operations database {engine.url.render_as_string()} was made by another version of Holdfast "
+            f"({error}). Use that version, or point HOLDFAST_OPERATIONS_URL at a new database"
+        ) from error
     finally:
         engine.dispose()

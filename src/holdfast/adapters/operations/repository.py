@@ -111,6 +111,7 @@ class Transaction:
                     "probability": a.probability,
                     "value": a.value,
                     "propensity": a.propensity,
+                    "cost": run.campaign.cost_per_customer,
                 }
                 for a in selection.assignments
             ],
@@ -122,7 +123,6 @@ class Transaction:
                     "campaign_id": run.id,
                     "customer_id": skip.customer_id,
                     "reason": skip.obstacle.reason.value,
-                    "detail": skip.obstacle.detail,
                 }
                 for skip in selection.skips
             ],
@@ -176,7 +176,7 @@ class Transaction:
         taken = self._connection.execute(
             update(OutboxRow)
             .where(OutboxRow.id == outbox_id, OutboxRow.state == State.PLANNED)
-            .values(state=State.CLAIMED.value, claimed_by=worker, claimed_at=at, attempts=OutboxRow.attempts + 1)
+            .values(state=State.CLAIMED.value, leased_by=worker, claimed_at=at, attempts=OutboxRow.attempts + 1)
         )
         if taken.rowcount != 1:
             return None
@@ -239,7 +239,7 @@ class Transaction:
 
     def history(self, customer_id: str) -> list[CustomerRecord]:
         met = (
-            select(CampaignRow.id, CampaignRow.planned_at, SkipRow.reason, SkipRow.detail.label("why_skipped"))
+            select(CampaignRow.id, CampaignRow.planned_at, SkipRow.reason)
             .add_columns(AssignmentRow.arm, OfferRow.code, OfferRow.valid_to)
             .add_columns(OutboxRow.state, OutboxRow.reference, OutboxRow.finished_at, OutboxRow.detail)
             .select_from(CampaignRow)
@@ -258,7 +258,7 @@ class Transaction:
                 message=row.state,
                 reference=row.reference,
                 finished_at=row.finished_at,
-                detail=row.detail or row.why_skipped,
+                detail=row.detail,
             )
             for row in self._connection.execute(met.order_by(CampaignRow.planned_at.desc(), CampaignRow.id.desc()))
         ]
@@ -286,12 +286,11 @@ def _outbox_values(run: CampaignRun, customer_id: str) -> dict[str, object]:
     channel = run.campaign.message.channel
     key = idempotency_key(run.id, customer_id, channel)
     return {
-        "idempotency_key": key,
         "reference": reference(key),
         "campaign_id": run.id,
         "customer_id": customer_id,
         "channel": channel,
         "state": State.PLANNED.value,
         "planned_at": run.planned_at,
-        "attempts": 0,
+        "due_at": run.planned_at,
     }

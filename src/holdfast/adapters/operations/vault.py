@@ -21,7 +21,7 @@ _CONSENT_KEY = ("customer_id", "purpose", "channel", "recorded_at", "status")
 class Contact:
     """How one customer is reached."""
 
-    email: str
+    email: str | None
     given_name: str | None
 
 
