@@ -16,7 +16,10 @@ from tests.fakes.channel import word
 
 
 class Obedient:
-    """aiosmtpd's handler; ``delivered`` holds the messages taken, ``raw`` their bytes, and ``connections`` counts greetings."""
+    """aiosmtpd's handler.
+
+    ``delivered`` holds the messages taken, ``raw`` their bytes, and ``connections`` counts greetings.
+    """
 
     def __init__(self) -> None:
         self.delivered: list[EmailMessage] = []

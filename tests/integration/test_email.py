@@ -225,7 +225,10 @@ def test_a_signature_covers_the_message_and_the_way_out_and_breaks_when_either_i
 
 def test_a_key_that_cannot_sign_is_told_and_never_shown() -> None:
     ours = Dkim("holdfast", b"not a key")
-    with smtp_server() as server, SmtpChannel(at(server), SENDER, ours).connect() as connection:
-        with pytest.raises(SettingsError, match="HOLDFAST_DKIM_KEY"):
-            connection.send(mail("anna@shop.example"))
+    with (
+        smtp_server() as server,
+        SmtpChannel(at(server), SENDER, ours).connect() as connection,
+        pytest.raises(SettingsError, match="HOLDFAST_DKIM_KEY"),
+    ):
+        connection.send(mail("anna@shop.example"))
     assert "not a key" not in repr(ours)

@@ -46,29 +46,6 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Personal:
-    """What a message knows of its customer beyond address and coupon, fixed when it is planned.
-
-    ``reason`` is the feature family of the customer's first reason, which may choose the template; customers never see
-    it. ``as_json`` and ``of`` turn it into what the outbox keeps and back.
-    """
-
-    locale: str = DEFAULT_LANGUAGE
-    reason: str | None = None
-    products: tuple[Product, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any] | None) -> Personal:
-        if not kept:
-            return cls()
-        products = tuple(Product(**one) for one in kept["products"])
-        return cls(locale=kept["locale"], reason=kept["reason"], products=products)
-
-
-@dataclass(frozen=True)
 class Case:
     """What the care desk is told about a customer: risk tier, probability, value (money) and reasons in words."""
 
@@ -77,6 +54,35 @@ class Case:
     probability: float
     value: float
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Personal:
+    """What a message knows of its customer beyond address and coupon, fixed when it is planned.
+
+    ``reason`` is the feature family of the customer's first reason, which may choose the template; neither it nor
+    ``case`` is ever shown to a customer. ``as_json`` and ``of`` turn it into what the outbox keeps and back.
+    """
+
+    locale: str = DEFAULT_LANGUAGE
+    reason: str | None = None
+    products: tuple[Product, ...] = ()
+    case: Case | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any] | None) -> Personal:
+        if not kept:
+            return cls()
+        case = kept["case"]
+        return cls(
+            locale=kept["locale"],
+            reason=kept["reason"],
+            products=tuple(Product(**one) for one in kept["products"]),
+            case=None if case is None else Case(**(case | {"reasons": tuple(case["reasons"])})),
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class Composer:
                 f"the recipient is not one plain address for channel {message.channel}; correct it in the contacts file"
             )
         way_out = self.links.way_out(reference(key))
-        staff = message.channel in STAFF_CHANNELS
+        case = personal.case if message.channel in STAFF_CHANNELS else None
         locale = personal.locale
         words: dict[str, Any] = {
             "shop": self.shop.name,
@@ -125,7 +131,7 @@ class Composer:
             "way_out": way_out.page,
             "products": [self._shown(product, locale) for product in personal.products],
             **self._terms(coupon, locale),
-            "case": asdict(case) if case and staff else None,
+            "case": asdict(case) if case else None,
         }
         rendered = self.render(message.template_for(personal.reason), locale, words)
         return Envelope(
@@ -137,8 +143,8 @@ class Composer:
             subject=rendered.subject,
             html=rendered.html,
             language=rendered.language,
-            way_out=None if staff else way_out,
-            data={"customer_id": case.customer_id, "tier": case.tier} if case and staff else {},
+            way_out=None if message.channel in STAFF_CHANNELS else way_out,
+            data={"customer_id": case.customer_id, "tier": case.tier} if case else {},
         )
 
     def try_out(self, message: Message, coupon: Coupon | None, at: datetime) -> None:
@@ -158,8 +164,7 @@ class Composer:
                         given_name=given_name,
                         coupon=coupon,
                         at=at,
-                        personal=Personal(locale, reason, products),
-                        case=case,
+                        personal=Personal(locale, reason, products, case),
                     )
 
     def _shown(self, product: Product, locale: str) -> dict[str, str | None]:
