@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     home: Annotated[Path, Field(default_factory=lambda: _checkout() / "var", description="all that is written")]
     rules: Path | None = Field(default=None, description="business rules; default <project>/config/retention.yaml")
     campaigns: Path | None = Field(default=None, description="campaign files; default <project>/campaigns")
+    channels: Path | None = Field(default=None, description="channels; default <project>/config/channels.yaml")
     operations_url: str | None = Field(default=None, description="SQLAlchemy URL; default SQLite below home")
     mlflow_url: str | None = Field(default=None, description="MLflow tracking and registry URI; default SQLite")
     feast_registry_url: str | None = Field(default=None, description="SQLAlchemy URL of Feast's registry")
@@ -47,6 +48,10 @@ class Settings(BaseSettings):
         default=None, description="https address at which customers reach the preference page; default: this machine"
     )
     preferences_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    webhook_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
+    )
     link_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description="JSON list of keys that sign preference links, the newest last; default: one made on first use",
@@ -63,6 +68,10 @@ class Settings(BaseSettings):
     @property
     def rules_file(self) -> Path:
         return self.rules or self.project / "config" / "retention.yaml"
+
+    @property
+    def channels_file(self) -> Path:
+        return self.channels or self.project / "config" / "channels.yaml"
 
     @property
     def campaigns_dir(self) -> Path:

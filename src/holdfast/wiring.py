@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
@@ -258,7 +259,9 @@ def mail_channel() -> SmtpChannel:
 
 def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
-    return {"email": mail_channel()}
+    here = settings()
+    rules_of = load(here.channels_file, configured.Channels)
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
 
 
 def links() -> Links:

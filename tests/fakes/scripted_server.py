@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Scripted:
-    """``heard`` holds what each connection sent, as far as its story read it; ``over`` is set when the test ends."""
+    """``heard`` is for stories to note what they were sent; ``over`` is set when the test ends."""
 
     port: int
+    connections: int = 0
     heard: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -38,6 +39,7 @@ def scripted_server(story: Story) -> Iterator[Scripted]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
+                server.connections += 1
                 thread = threading.Thread(target=tell, args=[connection], daemon=True)
                 threads.append(thread)
                 thread.start()

@@ -1,10 +1,7 @@
 """The mail channel against a real SMTP server that accepts, refuses and breaks off; the fake passes the same tests."""
 
 import base64
-import datetime
-import ipaddress
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +22,7 @@ from holdfast.errors import (
     TemporaryChannelError,
 )
 from holdfast.ports import Channel
+from tests.fakes.certificates import self_signed
 from tests.fakes.channel import OUTCOMES, FakeChannel
 from tests.fakes.operations import NOON, SENDER
 from tests.fakes.smtp_server import Obedient, smtp_server
@@ -166,38 +164,6 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 def test_a_log_in_without_starttls_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(SettingsError, match="HOLDFAST_SMTP_STARTTLS=true"):
         SmtpServer("127.0.0.1", 25, hello="shop.example", user="shop", password="secret")
-
-
-def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context for 127.0.0.1, and a client's that trusts it."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(pem)
-    return server, ssl.create_default_context(cafile=str(pem))
 
 
 def test_a_signature_covers_the_message_and_the_way_out_and_breaks_when_either_is_changed() -> None:
