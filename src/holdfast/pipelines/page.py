@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.features.catalog import FAMILIES
 from holdfast.monitoring.freshness import Finding
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
-from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.quarantine import Reason
 
 
