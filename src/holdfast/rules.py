@@ -166,6 +166,13 @@ class Scoring(Rule):
     reasons: Annotated[int, Field(ge=1)]
 
 
+class Recommendations(Rule):
+    """How many ``products`` each customer is shown, chosen from the purchases of the last ``lookback_days``."""
+
+    products: Annotated[int, Field(ge=1, le=20)] = 4
+    lookback_days: Annotated[int, Field(ge=1)] = 364
+
+
 class Rules(Rule):
     """All business rules of one shop."""
 
@@ -176,3 +183,4 @@ class Rules(Rule):
     training: Training
     tiers: Annotated[ThresholdTiers | CapacityTiers, Field(discriminator="by")]
     scoring: Scoring
+    recommendations: Recommendations = Recommendations()

@@ -50,6 +50,7 @@ from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.quarantine import row_values, standing
+from holdfast.pipelines.recommend import Recommended, write_recommendations
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
@@ -223,6 +224,12 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
+    """Write recommended products for every customer in these parts of a scoring run."""
+    scored = pd.concat([_scratch().read(part)["customer_id"] for part in parts])
+    return write_recommendations(lake(), rules(), cutoff, sorted(scored))
 
 
 def campaign_names() -> list[str]:
