@@ -2,6 +2,7 @@
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
 are put into the lake and into Feast's online store in one step. Before that, each customer gets recommended products.
+Beside it, each feature is compared with what the champion learned from last.
 
 **A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.
 """
@@ -55,7 +56,15 @@ def score() -> None:
         outlet_events[SCORES].extra = {"cutoff": cutoff}
         return wiring.scoring().publish(cutoff, list(parts))
 
+    @task
+    def drift(cutoff: str) -> dict:
+        """Which features have moved since the cutoff that the champion learned from last."""
+        from holdfast import wiring
+
+        return wiring.drift_watch().compare(cutoff)
+
     day = cutoff()
+    drift(day)
     parts = score_shard.partial(cutoff=day).expand(shard=shards())
     recommend(day, parts) >> publish(day, parts)
 

@@ -6,7 +6,7 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,6 +23,7 @@ from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
 from holdfast.contract import RowRule
+from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
@@ -86,10 +87,13 @@ class Landing(Protocol):
 
 
 class Quality(Protocol):
-    """Expectations on the accepted rows of a lake table, and the record of every validation."""
+    """Expectations on rows before they are stored, and the record of every validation."""
 
     def check(self, table: str, rows: pd.DataFrame, name: str) -> None:
-        """Validate and record under ``name``. Raises QualityError naming the expectation and the observed value."""
+        """Validate rows of a lake table, or one cutoff's of a feature view, and record it under ``name``.
+
+        Raises QualityError naming the expectation and the observed value.
+        """
         ...
 
     def publish(self) -> Path:
@@ -142,6 +146,46 @@ class Vault(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FeaturesAsOf:
+    """The features of every customer known at one cutoff, by view (``holdfast.features.compute.assemble``)."""
+
+    cutoff: date
+    views: Mapping[str, pd.DataFrame]
+
+    @property
+    def customers(self) -> int:
+        """How many customers are known; every view has them all."""
+        return max(len(rows) for rows in self.views.values())
+
+
+@dataclass(frozen=True)
+class FeatureInputs:
+    """What features are computed from: the lake's tables at these ``versions``, and the families that they feed."""
+
+    versions: Mapping[str, int]
+    families: tuple[Family, ...]
+
+
+class FeatureEngine(Protocol):
+    """Runs the feature kernel over the lake. Every engine gives the same bytes."""
+
+    def inputs(self) -> FeatureInputs:
+        """What the lake holds now; everything else this engine object does is about these versions."""
+        ...
+
+    def unchanged_before(self, versions: Mapping[str, int]) -> datetime | None:
+        """The instant before which the lake is as it was at ``versions``: the earliest event that came in since.
+
+        ``datetime.max`` (UTC) when none came in, and None when it cannot be told.
+        """
+        ...
+
+    def compute(self, cutoffs: Sequence[date]) -> Iterator[FeaturesAsOf]:
+        """The features as of each cutoff, ascending, one cutoff at a time."""
+        ...
+
+
 class FeatureStore(Protocol):
     """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""
 
@@ -153,15 +197,19 @@ class FeatureStore(Protocol):
         """Put each feature view's rows (``holdfast.features.compute``) in the place of those of the same cutoffs."""
         ...
 
+    def stored(self, views: Sequence[str]) -> set[str]:
+        """The cutoffs (ISO dates) that the offline tables of all these views hold."""
+        ...
+
     def snapshot(self, cutoff: date) -> pd.DataFrame:
-        """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and all catalogue features.
+        """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and the features that are on.
 
         Raises MissingDataError when the features of this cutoff have not been written.
         """
         ...
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """``entities`` (customer_id, event_timestamp) with every catalogue feature as of event_timestamp joined on.
+        """``entities`` (customer_id, event_timestamp) with the features that are on as of event_timestamp joined on.
 
         Every entity row comes back exactly once; a customer without a value gets NaN.
         """

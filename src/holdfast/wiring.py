@@ -21,6 +21,7 @@ from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -31,6 +32,7 @@ from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign.definition import Campaign
@@ -44,6 +46,7 @@ from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
@@ -55,7 +58,7 @@ from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
-from holdfast.ports import Channel
+from holdfast.ports import Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -133,7 +136,7 @@ def ingest() -> Ingest:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=datetime.now(UTC),
         rules=own.ingest,
         calendar=shop.calendar,
@@ -204,7 +207,7 @@ def retry(now: datetime) -> Retry:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=now,
     )
 
@@ -214,8 +217,19 @@ def latest_cutoff() -> date:
     return ingest().complete_to()
 
 
+def feature_engine() -> FeatureEngine:
+    here, zone = settings(), rules().shop.zone
+    if here.feature_engine == "spark":
+        return SparkEngine(lake(), zone, here.feature_state, here.spark_master, here.spark_parts)
+    return LocalEngine(lake(), zone, here.feature_state, here.feature_workers or os.cpu_count() or 1)
+
+
+def quality() -> GreatExpectations:
+    return GreatExpectations(settings().quality_dir, settings().quality_output)
+
+
 def features() -> Features:
-    return Features(lake(), feature_store(), rules(), latest_cutoff())
+    return Features(feature_engine(), lake(), quality(), feature_store(), rules(), latest_cutoff())
 
 
 def training() -> Training:
@@ -230,6 +244,10 @@ def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
     """Write recommended products for every customer in these parts of a scoring run."""
     scored = pd.concat([_scratch().read(part)["customer_id"] for part in parts])
     return write_recommendations(lake(), rules(), cutoff, sorted(scored))
+
+
+def drift_watch() -> DriftWatch:
+    return DriftWatch(lake(), feature_store(), registry(), rules())
 
 
 def campaign_names() -> list[str]:

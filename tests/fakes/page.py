@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
+from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
@@ -32,6 +33,8 @@ RULE_FIGURES = {
     "calibration_error": 0.0296,
     "lift_top_tenth": 3.26,
 }
+
+MOVED = Drift("gap_mean_days", 0.3791, 0.0223, Level.MAJOR, 6.81, 9.47, 0.017, 0.033)
 
 SENT = CustomerRecord(
     campaign_id="win_back@2017-11-26",
@@ -119,6 +122,7 @@ PAGE = Page(
     model=MODEL,
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),
     probabilities=IMAGE,
+    drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
     card=CARD,
     provenance={"lake": "orders v10"},

@@ -18,6 +18,7 @@ from holdfast.model.evaluation import evaluate
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger
 from holdfast.pipelines.customer import CustomerCard, customer_card
+from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
@@ -67,6 +68,7 @@ class Reporting:
             model=self._model(cutoff),
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
+            drifted=drifted(self.lake, cutoff),
             campaigns=self._campaigns(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),

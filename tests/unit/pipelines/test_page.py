@@ -93,7 +93,7 @@ def test_a_feature_is_told_by_its_meaning_with_its_unit_and_null_is_a_dash() -> 
         ("rhythm", "gap_growth", 2.686, "2.69"),
         ("activity", "amount_84d", 1585.6, "1,585.60 USD"),
         ("activity", "orders_trend", -1.0, "-1.00"),
-        ("basket", "categories_change", -9.0, "-9"),
+        ("choice", "categories_change", -9.0, "-9"),
     ],
 )
 def test_a_value_is_written_as_a_person_would(family: str, feature: str, value: float, written: str) -> None:
