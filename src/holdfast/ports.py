@@ -19,9 +19,11 @@ import pyarrow as pa
 from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Standing
 from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.feedback import Decision, SuppressionReason
 from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
+from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
@@ -329,6 +331,46 @@ class Operations(Protocol):
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
         """As ``writing``, with every other planner kept waiting: what one plan reads no other changes meanwhile."""
+        ...
+
+
+class RepliesTransaction(Protocol):
+    """What customers choose and channels report: all of what is written in one transaction is kept, or none."""
+
+    def addressee(self, reference: str) -> Addressee | None:
+        """Who the message that calls itself ``reference`` went to; None when there is no such message."""
+        ...
+
+    def choices(self, customer_id: str) -> list[Choice]:
+        """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Record a customer's decision about a channel."""
+        ...
+
+    def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
+        """Contact the customer no more by ``channel`` ("all": by any); False when that was so already."""
+        ...
+
+    def lift(self, customer_id: str, channel: str) -> None:
+        """End those suppressions of the channel that a customer can end by choosing it again."""
+        ...
+
+    def tell(self, channel: str, told: Told, received_at: datetime) -> bool:
+        """Record a channel's report; False, with nothing changed, when it was recorded before."""
+        ...
+
+
+class Replies(Protocol):
+    """Where replies are kept."""
+
+    def reading(self) -> AbstractContextManager[RepliesTransaction]:
+        """A consistent view; nothing is written."""
+        ...
+
+    def writing(self) -> AbstractContextManager[RepliesTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
         ...
 
 

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
     )
+    inbound_keys: dict[str, tuple[SecretStr, ...]] = Field(
+        default_factory=dict,
+        description="JSON object: lists of secrets (whsec_…) that inbound hooks are signed with, by hook, such as "
+        "feedback/email or redemptions",
+    )
     link_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description="JSON list of keys that sign preference links, the newest last; default: one made on first use",

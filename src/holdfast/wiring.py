@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -24,6 +24,7 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
@@ -39,6 +40,7 @@ from holdfast.campaign.definition import Campaign
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
 from holdfast.campaign.mime import sender_address
+from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
@@ -54,6 +56,7 @@ from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.recommend import Recommended, write_recommendations
+from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
@@ -61,6 +64,9 @@ from holdfast.pipelines.train import Training
 from holdfast.ports import Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def settings() -> Settings:
@@ -238,6 +244,31 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def public_app() -> FastAPI:
+    """The preference page with the signed hooks whose keys are set."""
+    from holdfast.public.app import Inbound, create_app, report_hook
+
+    here, replies = settings(), RepliesDatabase(_engine())
+    feedback = Feedback(replies)
+    hooks = {}
+    for name, keys in here.inbound_keys.items():
+        kind, _, channel = name.partition("/")
+        if kind != "feedback" or not channel:
+            raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are feedback/<channel>")
+        signed_by = [key_of(key.get_secret_value()) for key in keys]
+        hooks[name] = Inbound(signed_by, report_hook(feedback, channel))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+
+
+def serve_public() -> None:
+    """Serve the public app on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    # No access log: the path of a preference page is its key.
+    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class Feedback(StrEnum):
@@ -26,3 +29,15 @@ class SuppressionReason(StrEnum):
 
 ALL_CHANNELS = "all"
 """The channel of a suppression that holds for every channel."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A customer's word on being contacted for a purpose by a channel, and by what it was recorded."""
+
+    customer_id: str
+    purpose: str
+    channel: str
+    status: Literal["given", "withdrawn"]
+    recorded_at: datetime
+    source: str
