@@ -20,6 +20,7 @@ from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Standing
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
+from holdfast.campaign.funnel import Progress
 from holdfast.campaign.offers import Coupon
 from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
 from holdfast.campaign.policy import Selection
@@ -371,6 +372,14 @@ class Replies(Protocol):
 
     def writing(self) -> AbstractContextManager[RepliesTransaction]:
         """Committed when the block ends, rolled back when it raises."""
+        ...
+
+
+class CampaignProgress(Protocol):
+    """How far the customers of campaign runs came."""
+
+    def of(self, campaign_id: str) -> list[Progress]:
+        """Every assigned customer of the run, in no particular order."""
         ...
 
 

@@ -36,7 +36,8 @@ from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
-from holdfast.campaign.definition import Campaign
+from holdfast.campaign.definition import Campaign, Message
+from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
 from holdfast.campaign.mime import sender_address
@@ -45,6 +46,7 @@ from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines import message_preview
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
@@ -244,6 +246,22 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+    """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
+    message = Message(channel=channel, template=template)
+    if customer_id is None:
+        return message_preview.invented(composer(), message, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+
+
+def write_message_page(name: str, messages: Mapping[str, Envelope]) -> Path:
+    """Write the messages as a page beside the reports and return its path."""
+    path = settings().reports / "messages" / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, message_preview.page(f"Messages of template {name}", messages).encode())
+    return path
 
 
 def public_app() -> FastAPI:
