@@ -378,6 +378,10 @@ class Replies(Protocol):
 class CampaignProgress(Protocol):
     """How far the customers of campaign runs came."""
 
+    def runs(self, cutoff: date) -> list[str]:
+        """The ids of the runs on this cutoff's scores, in the order of planning."""
+        ...
+
     def of(self, campaign_id: str) -> list[Progress]:
         """Every assigned customer of the run, in no particular order."""
         ...

@@ -24,6 +24,7 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
@@ -52,6 +53,7 @@ from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
+from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
@@ -423,6 +425,7 @@ def reporting() -> Reporting:
         registry=registry(),
         operations=operations(),
         intervention=intervention(),
+        funnels=lambda cutoff: campaign_funnels(ProgressDatabase(_engine()), lake(), own, cutoff),
         rules=own,
         complete_to=arrivals.complete_to(),
         findings=arrivals.findings(),

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, date, datetime
 from typing import Any
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
 from holdfast.monitoring.drift import Drift, Level
@@ -98,6 +99,9 @@ CAMPAIGN = Account(
     expected_cost=245.43,
 )
 
+EMAILED = ArmFunnel("treatment", assigned=250, planned=250, sent=231, opened=102, redeemed=17, ordered=96)
+CONTROLS = ArmFunnel("control", assigned=63, planned=None, sent=None, opened=None, redeemed=None, ordered=21)
+
 PAGE = Page(
     shop="A Shop",
     currency="USD",
@@ -124,6 +128,7 @@ PAGE = Page(
     probabilities=IMAGE,
     drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
+    funnels={CAMPAIGN["campaign_id"]: (EMAILED, CONTROLS)},
     card=CARD,
     provenance={"lake": "orders v10"},
 )

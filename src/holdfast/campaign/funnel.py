@@ -30,8 +30,8 @@ class ArmFunnel:
     """Customers of one arm by how far they came.
 
     ``planned``, ``sent`` and ``redeemed`` are None for the control, which gets no message; ``opened`` is None where the
-    channel does not tell. ``ordered`` counts whoever ordered since the plan, so far: it describes both arms alike and
-    is no measure of effect by itself.
+    channel does not tell. ``ordered`` counts whoever has ordered since the cutoff: it is told of every arm alike,
+    and is no measure of effect by itself.
     """
 
     arm: str

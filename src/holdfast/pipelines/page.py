@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
@@ -96,6 +97,7 @@ class Page:
     probabilities: bytes
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
+    funnels: Mapping[str, Sequence[ArmFunnel]]
     card: CustomerCard
     provenance: Mapping[str, str]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy import Engine, and_, exists, select
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import AssignmentRow, DeliveryRow, OfferRow, OutboxRow
+from holdfast.adapters.operations.models import AssignmentRow, CampaignRow, DeliveryRow, OfferRow, OutboxRow
 from holdfast.campaign.feedback import Feedback
 from holdfast.campaign.funnel import Progress
 from holdfast.campaign.offers import OfferState
@@ -18,6 +20,11 @@ class ProgressDatabase:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def runs(self, cutoff: date) -> list[str]:
+        query = select(CampaignRow.id).where(CampaignRow.cutoff == cutoff)
+        with database.reading(self._engine) as connection:
+            return list(connection.scalars(query.order_by(CampaignRow.planned_at, CampaignRow.id)))
 
     def of(self, campaign_id: str) -> list[Progress]:
         opened = exists().where(DeliveryRow.reference == OutboxRow.reference, DeliveryRow.kind.in_(_SEEN))
