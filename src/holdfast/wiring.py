@@ -48,6 +48,7 @@ from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines import message_preview
+from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
@@ -364,6 +365,18 @@ def intervention() -> Intervention:
         composer=composer(),
         shop=rules().shop,
         worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def alerting() -> Alerting:
+    shop = rules().shop
+    return Alerting(
+        lake=lake(),
+        progress=ProgressDatabase(_engine()),
+        render=composer().render,
+        channel=channels().get(ALERT),
+        shop=shop.name,
+        currency=shop.currency,
     )
 
 
