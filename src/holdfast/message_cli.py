@@ -15,11 +15,6 @@ app = typer.Typer(no_args_is_help=True, help="Look at messages before anyone get
 _command = terminal.commands_of(app)
 
 
-@app.callback()
-def message() -> None:
-    """Keeps `preview` a command of its own name, though it is the only one."""
-
-
 @_command("preview")
 def preview(
     template: Annotated[str, typer.Argument(help="A folder of campaigns/templates.")],
@@ -38,3 +33,15 @@ def preview(
         body = f"{envelope.subject}\n\n{envelope.text}" if envelope.subject else envelope.text
         terminal.show(Panel(Text(body.rstrip()), title=heading, title_align="left"))
     terminal.show(f"As a page: {wiring.write_message_page(template, messages)}")
+
+
+@_command("source")
+def source(
+    template: Annotated[str, typer.Argument(help="A folder of campaigns/templates.")],
+    locale: Annotated[str, typer.Option(help="The invented customer's locale.")] = "en",
+) -> None:
+    """Print the raw source of the e-mail that an invented customer would get. Nothing is sent."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    typer.echo(wiring.message_source(template, locale, datetime.now(UTC)), nl=False)

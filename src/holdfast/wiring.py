@@ -41,7 +41,7 @@ from holdfast.campaign.definition import Campaign, Message
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
-from holdfast.campaign.mime import sender_address
+from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
@@ -257,6 +257,15 @@ def preview_messages(template: str, channel: str, customer_id: str | None, at: d
     if customer_id is None:
         return message_preview.invented(composer(), message, at)
     return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+
+
+def message_source(template: str, locale: str, at: datetime) -> str:
+    """The raw e-mail that an invented customer who has everything would get."""
+    specimens = composer().specimens(
+        Message(channel="email", template=template), message_preview.coupon(rules().shop, at), at
+    )
+    envelope = next(one.envelope for one in specimens if (one.locale, one.customer) == (locale, "full"))
+    return as_email(envelope, settings().smtp_sender).as_bytes().replace(b"\r\n", b"\n").decode("ascii")
 
 
 def write_message_page(name: str, messages: Mapping[str, Envelope]) -> Path:

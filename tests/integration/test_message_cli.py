@@ -1,5 +1,6 @@
 """`holdfast message preview` and `holdfast preferences key`, as typed."""
 
+from email import message_from_string, policy
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,11 @@ def test_a_key_is_printed_once_and_kept_nowhere(home: Path) -> None:
     result = CliRunner().invoke(app, ["preferences", "key"])
     assert len(key_of(result.output.strip())) == 32
     assert list(home.iterdir()) == []
+
+
+def test_the_raw_source_is_a_mail_with_both_bodies_and_a_one_click_way_out(home: Path) -> None:
+    result = CliRunner().invoke(app, ["message", "source", "win_back", "--locale", "zh"])
+    mail = message_from_string(result.output, policy=policy.default)
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "优惠码" in mail.get_body(("plain",)).get_content()
+    assert "优惠码" in mail.get_body(("html",)).get_content()

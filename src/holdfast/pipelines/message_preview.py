@@ -16,6 +16,7 @@ from holdfast.errors import MissingDataError
 from holdfast.pipelines.personal import personals
 from holdfast.pipelines.score import SCORES
 from holdfast.ports import Lake
+from holdfast.rules import Shop
 
 _TERMS = AmountOff(kind="amount", amount=Decimal(5), minimum_basket=Decimal(25), valid_days=21)
 
@@ -24,7 +25,7 @@ def invented(composer: Composer, message: Message, at: datetime) -> dict[str, En
     """The message to invented customers, by heading: in every language, with all that one may have and with nothing."""
     return {
         f"{one.template} · {one.locale} · {one.customer}": one.envelope
-        for one in composer.specimens(message, _coupon(composer, at), at)
+        for one in composer.specimens(message, coupon(composer.shop, at), at)
     }
 
 
@@ -46,7 +47,7 @@ def for_customer(
         key="specimen",
         recipient=SPECIMENS.get(message.channel, customer_id),
         given_name="Alex",
-        coupon=_coupon(composer, at),
+        coupon=coupon(composer.shop, at),
         at=at,
         personal=personal,
     )
@@ -68,5 +69,6 @@ def page(title: str, messages: Mapping[str, Envelope]) -> str:
     return environment.get_template("messages.html.j2").render(title=title, messages=messages)
 
 
-def _coupon(composer: Composer, at: datetime) -> Coupon:
-    return issue("specimen", "7KQ2-M0XD-9RTA", _TERMS, at, composer.shop.zone)
+def coupon(shop: Shop, at: datetime) -> Coupon:
+    """An invented coupon, as if issued ``at``."""
+    return issue("specimen", "7KQ2-M0XD-9RTA", _TERMS, at, shop.zone)
