@@ -1,7 +1,8 @@
 """### Score: probability, tier and reasons for every active customer
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
-are put into the lake and into Feast's online store in one step.
+are put into the lake and into Feast's online store in one step. Before that, each customer gets recommended products.
+Beside it, each feature is compared with what the champion learned from last.
 
 **A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.
 """
@@ -40,6 +41,13 @@ def score() -> None:
 
         return wiring.scoring().score(cutoff, shard)
 
+    @task
+    def recommend(cutoff: str, parts: list[str]) -> dict:
+        """Products for every scored customer, for messages to show; into the lake."""
+        from holdfast import wiring
+
+        return wiring.recommend(cutoff, list(parts))
+
     @task(outlets=[SCORES])
     def publish(cutoff: str, parts: list[str], outlet_events=None) -> dict:
         """Tiers over all customers; scores into the lake and online."""
@@ -48,8 +56,17 @@ def score() -> None:
         outlet_events[SCORES].extra = {"cutoff": cutoff}
         return wiring.scoring().publish(cutoff, list(parts))
 
+    @task
+    def drift(cutoff: str) -> dict:
+        """Which features have moved since the cutoff that the champion learned from last."""
+        from holdfast import wiring
+
+        return wiring.drift_watch().compare(cutoff)
+
     day = cutoff()
-    publish(day, score_shard.partial(cutoff=day).expand(shard=shards()))
+    drift(day)
+    parts = score_shard.partial(cutoff=day).expand(shard=shards())
+    recommend(day, parts) >> publish(day, parts)
 
 
 score()

@@ -1,7 +1,8 @@
 """Feast's view of Holdfast: one feature view a family of the catalogue, one for scores, one service for each use.
 
-Nothing is declared twice: names, meanings and units come from ``holdfast.features.catalog``. Labels are not features
-and never enter a view.
+Nothing is declared twice: names, meanings and units come from ``holdfast.features.catalog``. A family that the shop's
+data cannot feed is off: where others have offline rows it has none, and so no view. Labels are not features and never
+enter a view.
 """
 
 from datetime import timedelta
@@ -22,6 +23,9 @@ customer = Entity(
     value_type=ValueType.STRING,
     description="a customer of the shop, by the shop's own id",
 )
+
+
+FED = [family for family in FAMILIES if any((OFFLINE / family.view).glob("*.parquet"))]
 
 
 def _source(view: str) -> FileSource:
@@ -54,7 +58,7 @@ feature_views = [
         source=_source(family.view),
         description=family.meaning,
     )
-    for family in FAMILIES
+    for family in FED or FAMILIES
 ]
 
 globals().update({view.name: view for view in feature_views})  # `feast apply` collects module-level names only

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import audit_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
+from holdfast import (
+    audit_cli,
+    horizon_cli,
+    lake_cli,
+    message_cli,
+    preferences_cli,
+    quarantine_cli,
+    source_cli,
+    terminal,
+)
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +45,8 @@ app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
+app.add_typer(message_cli.app, name="message")
+app.add_typer(preferences_cli.app, name="preferences")
 
 
 class Sample(StrEnum):

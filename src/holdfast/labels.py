@@ -12,7 +12,7 @@ import pandas as pd
 from holdfast import windows
 from holdfast.errors import ImmatureLabelError
 from holdfast.purchases import purchases
-from holdfast.timeline import Timeline
+from holdfast.timeline import Timeline, keys
 
 LABEL = "churned"
 
@@ -34,8 +34,8 @@ def labels(  # noqa: PLR0917
     days = sorted(set(cutoffs))
     _require_mature(days, horizon_days, complete_to)
     bought = purchases(orders, order_lines)
-    code, customers = pd.factorize(bought["customer_id"])
-    timeline = Timeline.of(code.astype(np.int64), bought["ordered_at"])
+    code, customers = pd.factorize(bought["customer_id"], sort=True)
+    timeline = Timeline.of(keys(code, bought["ordered_at"].dt.as_unit("us").astype(np.int64).to_numpy() // 1_000_000))
 
     horizons = [windows.horizon(day, horizon_days, zone) for day in days]
     starts = np.array([int(window.start.timestamp()) for window in horizons], dtype=np.int64)

@@ -75,9 +75,10 @@ def _ingest(end: DagEnd) -> str:
 
 def _features(end: DagEnd) -> str:
     done = end.value("materialize")
+    off = f"; off for want of data: {', '.join(done['off'])}" if done["off"] else ""
     return (
         f"{done['features']} features of {done['customers']:,} customers as of {done['cutoffs']} cutoffs, "
-        f"{len(done['views'])} Feast views"
+        f"{done['computed']} of them computed now, {len(done['views'])} Feast views{off}"
     )
 
 
@@ -92,7 +93,12 @@ def _train(end: DagEnd) -> str:
 def _score(end: DagEnd) -> str:
     done = end.value("publish")
     tiers = ", ".join(f"{count:,} {tier}" for tier, count in done["tiers"].items())
-    return f"{done['customers']:,} customers scored by version {done['model_version']}: {tiers}"
+    moved = end.value("drift")
+    return (
+        f"{done['customers']:,} customers scored by version {done['model_version']}: {tiers}; since "
+        f"{moved['reference']} {len(moved['major'])} of {moved['features']} features have moved much, "
+        f"{len(moved['moderate'])} a little"
+    )
 
 
 def _intervene(end: DagEnd) -> str:

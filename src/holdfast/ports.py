@@ -21,11 +21,14 @@ from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
+from holdfast.campaign.funnel import Progress
 from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
 from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
 from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
+from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
+from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
@@ -90,10 +93,13 @@ class Landing(Protocol):
 
 
 class Quality(Protocol):
-    """Expectations on the accepted rows of a lake table, and the record of every validation."""
+    """Expectations on rows before they are stored, and the record of every validation."""
 
     def check(self, table: str, rows: pd.DataFrame, name: str) -> None:
-        """Validate and record under ``name``. Raises QualityError naming the expectation and the observed value."""
+        """Validate rows of a lake table, or one cutoff's of a feature view, and record it under ``name``.
+
+        Raises QualityError naming the expectation and the observed value.
+        """
         ...
 
     def publish(self) -> Path:
@@ -146,6 +152,46 @@ class Vault(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FeaturesAsOf:
+    """The features of every customer known at one cutoff, by view (``holdfast.features.compute.assemble``)."""
+
+    cutoff: date
+    views: Mapping[str, pd.DataFrame]
+
+    @property
+    def customers(self) -> int:
+        """How many customers are known; every view has them all."""
+        return max(len(rows) for rows in self.views.values())
+
+
+@dataclass(frozen=True)
+class FeatureInputs:
+    """What features are computed from: the lake's tables at these ``versions``, and the families that they feed."""
+
+    versions: Mapping[str, int]
+    families: tuple[Family, ...]
+
+
+class FeatureEngine(Protocol):
+    """Runs the feature kernel over the lake. Every engine gives the same bytes."""
+
+    def inputs(self) -> FeatureInputs:
+        """What the lake holds now; everything else this engine object does is about these versions."""
+        ...
+
+    def unchanged_before(self, versions: Mapping[str, int]) -> datetime | None:
+        """The instant before which the lake is as it was at ``versions``: the earliest event that came in since.
+
+        ``datetime.max`` (UTC) when none came in, and None when it cannot be told.
+        """
+        ...
+
+    def compute(self, cutoffs: Sequence[date]) -> Iterator[FeaturesAsOf]:
+        """The features as of each cutoff, ascending, one cutoff at a time."""
+        ...
+
+
 class FeatureStore(Protocol):
     """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""
 
@@ -157,15 +203,19 @@ class FeatureStore(Protocol):
         """Put each feature view's rows (``holdfast.features.compute``) in the place of those of the same cutoffs."""
         ...
 
+    def stored(self, views: Sequence[str]) -> set[str]:
+        """The cutoffs (ISO dates) that the offline tables of all these views hold."""
+        ...
+
     def snapshot(self, cutoff: date) -> pd.DataFrame:
-        """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and all catalogue features.
+        """Every customer known at this cutoff: customer_id, cutoff, event_timestamp and the features that are on.
 
         Raises MissingDataError when the features of this cutoff have not been written.
         """
         ...
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """``entities`` (customer_id, event_timestamp) with every catalogue feature as of event_timestamp joined on.
+        """``entities`` (customer_id, event_timestamp) with the features that are on as of event_timestamp joined on.
 
         Every entity row comes back exactly once; a customer without a value gets NaN.
         """
@@ -298,18 +348,6 @@ class Ledger(Protocol):
         ...
 
 
-class Preferences(Protocol):
-    """What customers decided about being contacted, on one open transaction."""
-
-    def decide(self, decisions: Sequence[Decision]) -> int:
-        """Record decisions; returns how many were new. No message is claimed after it that was asked about before."""
-        ...
-
-    def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
-        """Contact the customer no more by ``channel`` ("all": by any); False when that was so already."""
-        ...
-
-
 class OperationsTransaction(Protocol):
     """One transaction on the operations database: all of what is written through it is kept, or none."""
 
@@ -318,9 +356,6 @@ class OperationsTransaction(Protocol):
 
     @property
     def ledger(self) -> Ledger: ...
-
-    @property
-    def preferences(self) -> Preferences: ...
 
     def run(self, campaign_id: str) -> CampaignRun | None:
         """The campaign run as it was planned, or None."""
@@ -376,6 +411,58 @@ class Operations(Protocol):
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
         """As ``writing``, with every other planner kept waiting: what one plan reads no other changes meanwhile."""
+        ...
+
+
+class RepliesTransaction(Protocol):
+    """What customers choose and channels report: all of what is written in one transaction is kept, or none."""
+
+    def addressee(self, reference: str) -> Addressee | None:
+        """Who the message that calls itself ``reference`` went to; None when there is no such message."""
+        ...
+
+    def choices(self, customer_id: str) -> list[Choice]:
+        """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Record a customer's decision about a channel."""
+        ...
+
+    def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
+        """Contact the customer no more by ``channel`` ("all": by any); False when that was so already."""
+        ...
+
+    def lift(self, customer_id: str, channel: str) -> None:
+        """End those suppressions of the channel that a customer can end by choosing it again."""
+        ...
+
+    def tell(self, channel: str, told: Told, received_at: datetime) -> bool:
+        """Record a channel's report; False, with nothing changed, when it was recorded before."""
+        ...
+
+
+class Replies(Protocol):
+    """Where replies are kept."""
+
+    def reading(self) -> AbstractContextManager[RepliesTransaction]:
+        """A consistent view; nothing is written."""
+        ...
+
+    def writing(self) -> AbstractContextManager[RepliesTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+
+class CampaignProgress(Protocol):
+    """How far the customers of campaign runs came."""
+
+    def runs(self, cutoff: date) -> list[str]:
+        """The ids of the runs on this cutoff's scores, in the order of planning."""
+        ...
+
+    def of(self, campaign_id: str) -> list[Progress]:
+        """Every assigned customer of the run, in no particular order."""
         ...
 
 

@@ -228,6 +228,13 @@ class Outreach(Rule):
     shards: Annotated[int, Field(ge=1, le=1024)] = 2
 
 
+class Recommendations(Rule):
+    """How many ``products`` each customer is shown, chosen from the purchases of the last ``lookback_days``."""
+
+    products: Annotated[int, Field(ge=1, le=20)] = 4
+    lookback_days: Annotated[int, Field(ge=1)] = 364
+
+
 class Rules(Rule):
     """All business rules of one shop."""
 
@@ -239,3 +246,4 @@ class Rules(Rule):
     tiers: Annotated[ThresholdTiers | CapacityTiers, Field(discriminator="by")]
     scoring: Scoring
     outreach: Outreach = Outreach()
+    recommendations: Recommendations = Recommendations()

@@ -136,6 +136,9 @@ PRODUCTS = Table(
         Column("name", Type.STRING, "what customers know the product as", nullable=True),
         Column("price", Type.FLOAT, "list price in the shop's currency", nullable=True, minimum=0, maximum=1_000_000),
         Column("margin", Type.FLOAT, "what of the price is left after the product's own cost", nullable=True),
+        Column("stock", Type.FLOAT, "pieces that can be sold; 0 keeps it out of recommendations", nullable=True),
+        Column("picture", Type.STRING, "web address of a picture that messages may link to", nullable=True),
+        Column("page", Type.STRING, "web address of the product's own page", nullable=True),
     ),
 )
 

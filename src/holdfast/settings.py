@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     historical_join_rows: Annotated[int, Field(ge=0)] = Field(
         default=1_000_000, description="training sets of more rows are joined by us over the same files, not by Feast"
     )
+    feature_engine: Literal["local", "spark"] = Field(default="local", description="what computes features")
+    feature_workers: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="processes of the local engine at a time; default one a core"
+    )
+    spark_master: str = Field(default="local[*]", description="where the Spark engine runs")
+    spark_parts: Annotated[int, Field(ge=1)] = Field(default=64, description="parts that Spark shares customers into")
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 8025
     smtp_sender: str = "Holdfast <care@shop.example>"
@@ -51,6 +57,11 @@ class Settings(BaseSettings):
     webhook_secrets: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
+    )
+    inbound_keys: dict[str, tuple[SecretStr, ...]] = Field(
+        default_factory=dict,
+        description="JSON object: lists of secrets (whsec_…) that inbound hooks are signed with, by hook, such as "
+        "feedback/email or redemptions",
     )
     link_keys: tuple[SecretStr, ...] = Field(
         default=(),
@@ -156,6 +167,11 @@ class Settings(BaseSettings):
     def feast_offline(self) -> Path:
         """Feature tables: one folder a feature view, one Parquet file a cutoff."""
         return self.home / "feast" / "offline"
+
+    @property
+    def feature_state(self) -> Path:
+        """What the feature engine keeps between runs; derived from the lake, safe to delete when nothing runs."""
+        return self.home / "features"
 
     @property
     def airflow_home(self) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -23,8 +23,11 @@ from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.progress import ProgressDatabase
+from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
@@ -33,36 +36,48 @@ from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.adapters.spark_engine import SparkEngine
 from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
-from holdfast.campaign.definition import Campaign
+from holdfast.campaign.definition import Campaign, Message
+from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.lanes import channels_in
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
-from holdfast.campaign.mime import sender_address
+from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.outbox import Batch
+from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.pipelines import message_preview
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
+from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
+from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.quarantine import row_values, standing
+from holdfast.pipelines.recommend import Recommended, write_recommendations
+from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
-from holdfast.ports import Channel
+from holdfast.ports import Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def settings() -> Settings:
@@ -138,7 +153,7 @@ def ingest() -> Ingest:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=datetime.now(UTC),
         rules=own.ingest,
         calendar=shop.calendar,
@@ -209,7 +224,7 @@ def retry(now: datetime) -> Retry:
         zone=shop.zone,
         lake=lake(),
         vault=SqlVault(_engine()),
-        quality=GreatExpectations(here.quality_dir, here.quality_output),
+        quality=quality(),
         now=now,
     )
 
@@ -219,8 +234,19 @@ def latest_cutoff() -> date:
     return ingest().complete_to()
 
 
+def feature_engine() -> FeatureEngine:
+    here, zone = settings(), rules().shop.zone
+    if here.feature_engine == "spark":
+        return SparkEngine(lake(), zone, here.feature_state, here.spark_master, here.spark_parts)
+    return LocalEngine(lake(), zone, here.feature_state, here.feature_workers or os.cpu_count() or 1)
+
+
+def quality() -> GreatExpectations:
+    return GreatExpectations(settings().quality_dir, settings().quality_output)
+
+
 def features() -> Features:
-    return Features(lake(), feature_store(), rules(), latest_cutoff())
+    return Features(feature_engine(), lake(), quality(), feature_store(), rules(), latest_cutoff())
 
 
 def training() -> Training:
@@ -229,6 +255,66 @@ def training() -> Training:
 
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+
+
+def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+    """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
+    message = Message(channel=channel, template=template)
+    if customer_id is None:
+        return message_preview.invented(composer(), message, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+
+
+def message_source(template: str, locale: str, at: datetime) -> str:
+    """The raw e-mail that an invented customer who has everything would get."""
+    specimens = composer().specimens(
+        Message(channel="email", template=template), message_preview.coupon(rules().shop, at), at
+    )
+    envelope = next(one.envelope for one in specimens if (one.locale, one.customer) == (locale, "full"))
+    return as_email(envelope, settings().smtp_sender).as_bytes().replace(b"\r\n", b"\n").decode("ascii")
+
+
+def write_message_page(name: str, messages: Mapping[str, Envelope]) -> Path:
+    """Write the messages as a page beside the reports and return its path."""
+    path = settings().reports / "messages" / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, message_preview.page(f"Messages of template {name}", messages).encode())
+    return path
+
+
+def public_app() -> FastAPI:
+    """The preference page with the signed hooks whose keys are set."""
+    from holdfast.public.app import Inbound, create_app, report_hook
+
+    here, replies = settings(), RepliesDatabase(_engine())
+    feedback = Feedback(replies)
+    hooks = {}
+    for name, keys in here.inbound_keys.items():
+        kind, _, channel = name.partition("/")
+        if kind != "feedback" or not channel:
+            raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are feedback/<channel>")
+        signed_by = [key_of(key.get_secret_value()) for key in keys]
+        hooks[name] = Inbound(signed_by, report_hook(feedback, channel))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+
+
+def serve_public() -> None:
+    """Serve the public app on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    # No access log: the path of a preference page is its key.
+    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
+    """Write recommended products for every customer in these parts of a scoring run."""
+    scored = pd.concat([_scratch().read(part)["customer_id"] for part in parts])
+    return write_recommendations(lake(), rules(), cutoff, sorted(scored))
+
+
+def drift_watch() -> DriftWatch:
+    return DriftWatch(lake(), feature_store(), registry(), rules())
 
 
 def campaign_names() -> list[str]:
@@ -334,6 +420,18 @@ def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
     return accounts(operations(), campaign_ids)
 
 
+def alerting() -> Alerting:
+    shop = rules().shop
+    return Alerting(
+        lake=lake(),
+        progress=ProgressDatabase(_engine()),
+        render=composer().render,
+        channel=channels().get(ALERT),
+        shop=shop.name,
+        currency=shop.currency,
+    )
+
+
 def audit() -> Audit:
     return Audit(lake(), _scratch(), rules())
 
@@ -392,6 +490,7 @@ def reporting() -> Reporting:
         registry=registry(),
         operations=operations(),
         accounts=partial(accounts_of, operations()),
+        funnels=lambda cutoff: campaign_funnels(ProgressDatabase(_engine()), lake(), own, cutoff),
         rules=own,
         complete_to=arrivals.complete_to(),
         findings=arrivals.findings(),

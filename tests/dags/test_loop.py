@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from holdfast import wiring
 from holdfast.cli import app
-from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.features.catalog import fed_by, present
 from holdfast.model.candidates import CANDIDATES
 from tests.dags.conftest import CUTOFF, Loop, run
 
+FED = fed_by(["orders", "order_lines", "products", "redemptions"], [])
 DATA = ("customers", "products", "orders", "order_lines", "redemptions", "batches")
 
 
@@ -70,8 +71,16 @@ def test_features_of_the_cutoff_are_finite_and_cover_everyone_who_ever_ordered_b
     orders = wiring.lake().read("orders")
     before = orders[orders["ordered_at"] < snapshot["event_timestamp"].iloc[0]]
     assert set(snapshot["customer_id"]) == set(before["customer_id"])
-    assert not np.isinf(snapshot[list(FEATURE_NAMES)].to_numpy()).any()
+    assert not np.isinf(snapshot[present(snapshot)].to_numpy()).any()
     assert snapshot["days_since_order"].notna().all()
+
+
+def test_families_without_data_have_no_view_and_no_column(loop: Loop) -> None:
+    done = loop.stages["features"].end.value("materialize")
+    assert done["off"] == ["engagement", "service", "opinion", "contact"]
+    assert set(done["views"]) == {"churn_scores", *(family.view for family in FED)}
+    snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
+    assert present(snapshot) == [feature.name for family in FED for feature in family.features]
 
 
 def test_each_candidate_is_an_mlflow_run_with_all_a_reviewer_needs(loop: Loop) -> None:
@@ -90,8 +99,9 @@ def test_each_candidate_is_an_mlflow_run_with_all_a_reviewer_needs(loop: Loop) -
         plots = {file.path for file in mlflow.MlflowClient().list_artifacts(logged.info.run_id, "plots")}
         assert {"plots/calibration.png", "plots/gain.png", "plots/roc.png"} <= plots
         model = mlflow.models.get_model_info(f"models:/{logged.outputs.model_outputs[0].model_id}")
-        expected = set(FEATURE_NAMES) if not CANDIDATES[name].baseline else set(model.signature.inputs.input_names())
-        assert set(model.signature.inputs.input_names()) == expected
+        if not CANDIDATES[name].baseline:
+            on = {feature.name for family in FED for feature in family.features}
+            assert set(model.signature.inputs.input_names()) == on
 
 
 def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) -> None:
@@ -101,7 +111,7 @@ def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) 
     snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
     scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]}).set_index("customer_id")["probability"]
     rows = snapshot[snapshot["customer_id"].isin(scores.index)]
-    predicted = mlflow.pyfunc.load_model("models:/holdfast-churn@champion").predict(rows[list(FEATURE_NAMES)])
+    predicted = mlflow.pyfunc.load_model("models:/holdfast-churn@champion").predict(rows[present(rows)])
     np.testing.assert_allclose(
         predicted["probability"].to_numpy(), scores.loc[rows["customer_id"]].to_numpy(), atol=1e-12
     )

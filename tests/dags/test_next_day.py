@@ -59,3 +59,8 @@ def test_a_refused_file_fails_the_run_by_name_and_the_next_good_one_goes_through
     assert len(wiring.lake().read("order_lines", ["order_id"])) == lines + 1
     row = wiring.lake().read("quarantine").query("rule == 'below minimum'").iloc[-1]
     assert (row["field"], row["value"], row["row"]) == ("amount", "-2.50", 3)
+
+    land(landing, DAY, "transactions.csv", HEADER + good)
+    run(loop, "ingest")
+    told = wiring.features().compute(str(DAY + timedelta(days=2)))
+    assert told["cutoffs"] > told["computed"] == 1, "what was stored before the new order came in stays as it is"

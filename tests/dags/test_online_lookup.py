@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from holdfast import wiring
-from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.features.catalog import present
 from tests.dags.conftest import CUTOFF, Loop
 from tests.fakes.feast_server import feast_server, look_up
 
@@ -34,7 +34,7 @@ def test_over_http(server: str, offline: pd.DataFrame) -> None:
     ids = offline.index.tolist()
     served = look_up(server, "customer_card_v1", ids)
     assert served["customer_id"] == ids
-    for name in FEATURE_NAMES:
+    for name in present(offline):
         got = np.array([np.nan if value is None else value for value in served[name]], dtype=float)
         np.testing.assert_array_equal(got, offline[name].to_numpy(), err_msg=name)
     assert served["probability"] == offline["probability"].tolist()
@@ -50,7 +50,7 @@ def test_with_the_sdk(loop: Loop, offline: pd.DataFrame) -> None:
     service = store.get_feature_service("customer_card_v1")
     served = store.get_online_features(features=service, entity_rows=rows).to_df().set_index("customer_id")
     np.testing.assert_array_equal(
-        served.loc[offline.index, list(FEATURE_NAMES)].to_numpy(float), offline[list(FEATURE_NAMES)].to_numpy(float)
+        served.loc[offline.index, present(offline)].to_numpy(float), offline[present(offline)].to_numpy(float)
     )
     assert served["probability"].tolist() == offline["probability"].tolist()
     assert served["tier"].tolist() == offline["tier"].tolist()
@@ -60,5 +60,5 @@ def test_the_training_join_of_feast_equals_the_offline_table(loop: Loop, offline
     entities = offline.reset_index()[["customer_id", "event_timestamp"]]
     joined = wiring.feature_store().historical(entities).set_index("customer_id")
     np.testing.assert_array_equal(
-        joined.loc[offline.index, list(FEATURE_NAMES)].to_numpy(float), offline[list(FEATURE_NAMES)].to_numpy(float)
+        joined.loc[offline.index, present(offline)].to_numpy(float), offline[present(offline)].to_numpy(float)
     )

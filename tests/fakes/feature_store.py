@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pandas as pd
 
 from holdfast.errors import MissingDataError
-from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.features.catalog import present
 
 KEYS = ["customer_id", "event_timestamp"]
 
@@ -20,10 +20,13 @@ class FakeFeatureStore:
         self.asked = pd.DataFrame(columns=KEYS)
         self.scores: dict[str, dict[str, object]] = {}
         self._offline: dict[str, pd.DataFrame] = {}
-        self._online = pd.DataFrame(columns=["customer_id", *FEATURE_NAMES])
+        self._online = pd.DataFrame(columns=["customer_id"])
 
     def apply(self) -> list[str]:
         return []
+
+    def stored(self, views: Sequence[str]) -> set[str]:
+        return set(self._offline)
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
         wide: pd.DataFrame | None = None
@@ -35,12 +38,13 @@ class FakeFeatureStore:
     def snapshot(self, cutoff: date) -> pd.DataFrame:
         if cutoff.isoformat() not in self._offline:
             raise MissingDataError(f"no features as of {cutoff}")
-        return self._offline[cutoff.isoformat()][["customer_id", "cutoff", "event_timestamp", *FEATURE_NAMES]]
+        rows = self._offline[cutoff.isoformat()]
+        return rows[["customer_id", "cutoff", "event_timestamp", *present(rows)]]
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         self.asked = entities
         known = pd.concat(self._offline.values(), ignore_index=True)
-        return entities[KEYS].merge(known[[*KEYS, *FEATURE_NAMES]], on=KEYS, how="left", validate="1:1")
+        return entities[KEYS].merge(known[[*KEYS, *present(known)]], on=KEYS, how="left", validate="1:1")
 
     def materialize(self, cutoff: datetime) -> None:
         known = pd.concat(self._offline.values(), ignore_index=True)
@@ -52,7 +56,7 @@ class FakeFeatureStore:
             index=customer_ids,
             columns=["probability", "tier", "reasons", "model_version"],
         )
-        features = self._online.set_index("customer_id").reindex(customer_ids)[list(FEATURE_NAMES)]
+        features = self._online.set_index("customer_id").reindex(customer_ids)[present(self._online)]
         return features.join(scores).rename_axis("customer_id").reset_index()
 
     def write_scores(self, scores: pd.DataFrame) -> None:

@@ -6,8 +6,10 @@ import dataclasses
 from datetime import UTC, date, datetime
 from typing import Any
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
+from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
@@ -32,6 +34,8 @@ RULE_FIGURES = {
     "calibration_error": 0.0296,
     "lift_top_tenth": 3.26,
 }
+
+MOVED = Drift("gap_mean_days", 0.3791, 0.0223, Level.MAJOR, 6.81, 9.47, 0.017, 0.033)
 
 SENT = CustomerRecord(
     campaign_id="win_back@2017-11-26",
@@ -97,6 +101,9 @@ CAMPAIGN = Account(
     expected_cost=245.43,
 )
 
+EMAILED = ArmFunnel("treatment", assigned=250, planned=250, sent=231, opened=102, redeemed=17, ordered=96)
+CONTROLS = ArmFunnel("control", assigned=63, planned=None, sent=None, opened=None, redeemed=None, ordered=21)
+
 PAGE = Page(
     shop="A Shop",
     currency="USD",
@@ -121,7 +128,9 @@ PAGE = Page(
     model=MODEL,
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),
     probabilities=IMAGE,
+    drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
+    funnels={CAMPAIGN["campaign_id"]: (EMAILED, CONTROLS)},
     card=CARD,
     provenance={"lake": "orders v10"},
 )

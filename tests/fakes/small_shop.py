@@ -6,8 +6,9 @@ from datetime import date, datetime, time, timedelta
 
 import numpy as np
 
+from holdfast.features.catalog import fed_by
 from holdfast.features.compute import compute
-from holdfast.features.log import Log
+from holdfast.features.log import Log, arrow
 from holdfast.rules import Rules
 from holdfast.windows import cutoffs
 from tests.fakes.feature_store import FakeFeatureStore
@@ -59,8 +60,10 @@ def lake(of: Tables) -> FakeLake:
 def feature_store(of: Tables) -> FakeFeatureStore:
     """A store that holds the features as of every day of the training grid."""
     store = FakeFeatureStore()
-    log = Log.build(of.orders, of.order_lines, of.products, of.redemptions)
-    store.write(compute(log, cutoffs(RULES.training.first_cutoff, LAST_DAY, 7), ZONE))
+    log = Log.build(arrow(vars(of)))
+    filled = [name for name, rows in vars(of).items() if len(rows)]
+    days = cutoffs(RULES.training.first_cutoff, LAST_DAY, 7)
+    store.write(compute(log, days, ZONE, fed_by(filled, set(of.events["type"]))))
     return store
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_processes_that_start_at_once_all_end_well(tmp_path: Path, project: Path
     ]
     ends = [(process.communicate()[1].decode(), process.returncode) for process in started]
     assert ends == [("", 0)] * 4
+
+
+def test_a_new_file_that_another_process_writes_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "operations.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits: list[float] = []
+        monkeypatch.setattr(
+            database._log_ahead.retry, "sleep", lambda seconds: (waits.append(seconds), other.rollback())
+        )
+        database.upgrade(f"sqlite:///{file}")
+    assert len(waits) == 1
 
 
 def test_a_migration_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.columns import FixedPoint, UtcInstant
 from holdfast.adapters.operations.models import AssignmentRow, ContactRow
+from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.audit import first_break
@@ -397,11 +398,11 @@ def test_whatever_the_gate_asks_about_a_change_of_it_ends_every_lease(
 
 @pytest.mark.parametrize("reason", SuppressionReason)
 def test_a_suppressed_customer_is_skipped_at_the_send_with_the_reason_kept(
-    planned: OperationsDatabase, reason: SuppressionReason
+    planned: OperationsDatabase, engine: Engine, reason: SuppressionReason
 ) -> None:
-    with planned.writing() as tx:
-        assert tx.preferences.suppress("1", "all", reason, "test", NOON)
-        assert not tx.preferences.suppress("1", "all", reason, "test", NOON)
+    with RepliesDatabase(engine).writing() as tx:
+        assert tx.suppress("1", "all", reason, "test", NOON)
+        assert not tx.suppress("1", "all", reason, "test", NOON)
     assert lease(planned) == []
     with planned.reading() as tx:
         assert tx.counts(RUN.id).skipped_at_send == {"suppressed": 1}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,11 @@ import pytest
 
 from holdfast.adapters.quality import GreatExpectations, write_suites
 from holdfast.errors import QualityError
+from holdfast.features.catalog import FAMILIES
+from holdfast.features.compute import compute
+from holdfast.features.log import Log, arrow
 from holdfast.schemas import TABLES, Home, Table, Type
+from tests.fakes.shop import ZONE, Line, tables
 
 COMMITTED = Path(__file__).parents[2] / "great_expectations"
 
@@ -40,9 +45,10 @@ def test_the_committed_suites_are_those_of_the_contract(tmp_path: Path) -> None:
     assert committed == fresh, "run `holdfast suites` and commit what it writes"
 
 
-def test_every_lake_table_has_a_suite_and_no_vault_table_has_one() -> None:
+def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_one() -> None:
     suites = {path.stem for path in (COMMITTED / "expectations").glob("*.json")}
-    assert suites == {table.name for table in TABLES.values() if table.home is Home.LAKE}
+    tables = {table.name for table in TABLES.values() if table.home is Home.LAKE}
+    assert suites == tables | {family.view for family in FAMILIES}
 
 
 def test_the_context_holds_no_python() -> None:
@@ -113,3 +119,12 @@ def test_two_processes_at_once_keep_every_validation(tmp_path: Path) -> None:
         checker.join()
     assert [checker.exitcode for checker in checkers] == [0, 0]
     assert len(list((tmp_path / "validations").rglob("*.json"))) == 6
+
+
+def test_a_feature_outside_its_declared_range_is_refused_by_name(quality: GreatExpectations) -> None:
+    days = [date(2017, 2, 12)]
+    rows = compute(Log.build(arrow(vars(tables([Line("ann", "2017-02-01"), Line("ben", "2017-02-02")])))), days, ZONE)
+    view = rows["customer_rhythm"]
+    quality.check("customer_rhythm", view, "features as of 2017-02-12")
+    with pytest.raises(QualityError, match=r"customer_rhythm, features as of .* days_since_order, observed \[-1"):
+        quality.check("customer_rhythm", view.assign(days_since_order=[3.0, -1.0]), "features as of 2017-02-12")

@@ -42,6 +42,9 @@ def test_what_was_known_before_a_moment_is_events_strictly_before_it_and_what_be
         "order_lines": 1,
         "products": len(shop.products),
         "redemptions": 1,
+        "events": 0,
+        "reviews": 0,
+        "past_deliveries": 0,
     }
     assert known["order_lines"]["order_id"].tolist() == known["orders"]["order_id"].tolist()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +19,7 @@ from holdfast.adapters.online.configured import OnlineWriter
 from holdfast.adapters.online.layout import JOIN_KEY, Rows
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.features.spec import Family
 
 if TYPE_CHECKING:
@@ -63,8 +63,19 @@ class FeastStore:
         declared = runpy.run_path(str(self._repo / "definitions.py"))
         views = [*declared["feature_views"], declared["scores"]]
         services = [declared["churn_model"], declared["customer_card"]]
-        self.sdk.apply([declared["customer"], *views, *services])
-        return [view.name for view in views]
+        names = [view.name for view in views]
+        gone: list[Any] = [view for view in self.sdk.list_feature_views() if view.name not in names]
+        self.sdk.apply([declared["customer"], *views, *services], objects_to_delete=gone, partial=False)
+        return names
+
+    @property
+    def _on(self) -> list[Family]:
+        """The families with offline rows; ``definitions.py`` declares no view for the others."""
+        return [family for family in FAMILIES if any((self._offline / family.view).glob("*.parquet"))]
+
+    def stored(self, views: Sequence[str]) -> set[str]:
+        cutoffs = [{path.stem for path in (self._offline / view).glob("*.parquet")} for view in views]
+        return set.intersection(*cutoffs) if cutoffs else set()
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
         for view, rows in tables.items():
@@ -79,23 +90,23 @@ class FeastStore:
         wide: pd.DataFrame | None = None
         for family in FAMILIES:
             path = self._offline / family.view / f"{cutoff.isoformat()}.parquet"
-            if not path.exists():
-                raise MissingDataError(f"{path.parent.name} has no features as of {cutoff}. {_RUN_FEATURES}")
-            part = pd.read_parquet(path).drop(columns=CREATED)
-            wide = part if wide is None else wide.merge(part, on=list(KEYS), how="outer", validate="1:1")
+            if path.exists():
+                part = pd.read_parquet(path).drop(columns=CREATED)
+                wide = part if wide is None else wide.merge(part, on=list(KEYS), how="outer", validate="1:1")
         if wide is None:
-            raise FeatureStoreError("the feature catalogue is empty: declare a family in holdfast.features.catalog")
+            raise MissingDataError(f"no feature view has features as of {cutoff}. {_RUN_FEATURES}")
         wide.insert(1, "cutoff", cutoff.isoformat())
-        return wide[["customer_id", "cutoff", "event_timestamp", *FEATURE_NAMES]]
+        return wide[["customer_id", "cutoff", "event_timestamp", *present(wide)]]
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         asked = entities[list(KEYS)].reset_index(drop=True)
         if len(asked) > self._own_join_above:
-            return asof_join(asked, map(self._feature_table, FAMILIES))[[*KEYS, *FEATURE_NAMES]]
+            rows = asof_join(asked, map(self._feature_table, self._on))
+            return rows[[*KEYS, *present(rows)]]
         joined = self.sdk.get_historical_features(
             entity_df=asked, features=self.sdk.get_feature_service(MODEL_SERVICE)
         ).to_df()
-        rows = asked.merge(joined[[*KEYS, *FEATURE_NAMES]], on=list(KEYS), how="left", validate="1:1")
+        rows = asked.merge(joined[[*KEYS, *present(joined)]], on=list(KEYS), how="left", validate="1:1")
         if len(joined) != len(asked):
             raise FeatureStoreError(
                 f"Feast answered {len(joined)} rows for {len(asked)} entity rows; "
@@ -109,7 +120,7 @@ class FeastStore:
         return FeatureTable(rows, self.sdk.get_feature_view(family.view).ttl or timedelta.max)
 
     def materialize(self, cutoff: datetime) -> None:
-        for family in FAMILIES:
+        for family in self._on:
             self.materialize_view(family.view, cutoff)
 
     def materialize_view(self, name: str, cutoff: datetime) -> None:
@@ -164,7 +175,7 @@ class FeastStore:
                 features=service,
                 entity_rows=[{"customer_id": customer} for customer in customer_ids],
             ).to_df()
-        return answer[["customer_id", *FEATURE_NAMES, *SCORE_FIELDS]]
+        return answer[["customer_id", *present(answer), *SCORE_FIELDS]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)

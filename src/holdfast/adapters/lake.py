@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from holdfast.contract import BATCH
@@ -18,6 +20,11 @@ from holdfast.errors import MissingDataError
 Result = TypeVar("Result")
 
 _ATTEMPTS = 12
+
+_APPEND, _COMPACT = "WRITE Append", "OPTIMIZE"
+"""How Delta's log calls what changes no row that was there before."""
+
+_FEW_VALUES = frozenset({"type", "status", "product_id", "channel"})
 
 _SMALL_FILES = 32
 """From so many data files on, a table is worth compacting: reading opens each of them."""
@@ -102,6 +109,71 @@ class DeltaLake:
         stored = [name for name in wanted if name in dataset.schema.names]
         frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
         return frame.reindex(columns=wanted)
+
+    def scan(self, table: str, columns: Sequence[str], version: int) -> Iterator[pa.RecordBatch]:
+        """Those of the columns that the table has, in batches, as of ``version``; the table is never held as a whole.
+
+        Text of few different values (``_FEW_VALUES``) comes dictionary-encoded.
+        """
+        from deltalake import DeltaTable
+        from pyarrow.dataset import ParquetFragmentScanOptions, ParquetReadOptions
+
+        source = DeltaTable(self._root / table, version=version)
+        present = [name for name in columns if name in (field.name for field in source.schema().fields)]
+        coded = [name for name in present if name in _FEW_VALUES]
+        dataset = source.to_pyarrow_dataset(parquet_read_options=ParquetReadOptions(dictionary_columns=coded))
+        lean = ParquetFragmentScanOptions(pre_buffer=False)
+        yield from dataset.to_batches(
+            present, batch_size=1 << 17, batch_readahead=1, fragment_readahead=1, fragment_scan_options=lean
+        )
+
+    def files(self, table: str, version: int) -> list[str]:
+        """The Parquet files that together hold the table's rows as of ``version``."""
+        from deltalake import DeltaTable
+
+        return list(DeltaTable(self._root / table, version=version).file_uris())
+
+    def rows(self, table: str, version: int) -> int:
+        """How many rows the table has as of ``version``."""
+        from deltalake import DeltaTable
+
+        return int(DeltaTable(self._root / table, version=version).count())
+
+    def added(self, table: str, columns: Sequence[str], since: int, version: int) -> pa.Table | None:
+        """Those of the columns that the table has, of the rows that ``version`` has and ``since`` had not.
+
+        None when, in between, rows were changed or deleted. Putting small files together changes no row.
+        """
+        from deltalake import DeltaTable
+
+        operations = self._operations(table, since, version)
+        if not operations <= {_APPEND, _COMPACT}:
+            return None
+        before = DeltaTable(self._root / table, version=since)
+        dataset = DeltaTable(self._root / table, version=version).to_pyarrow_dataset()
+        present = [name for name in columns if name in dataset.schema.names]
+        if _COMPACT in operations:
+            known = before.to_pyarrow_table(columns=[BATCH])[BATCH].unique()
+            return dataset.to_table(present, filter=~pc.field(BATCH).isin(known))
+        old = {Path(file).name for file in before.file_uris()}
+        fragments = [one for one in dataset.get_fragments() if Path(one.path).name not in old]
+        return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem).to_table(present)
+
+    def _operations(self, table: str, since: int, version: int) -> set[str]:
+        """What was done to the table after ``since`` up to ``version``.
+
+        Read from the log itself: ``DeltaTable.history`` counts backwards from the newest commit there is by then.
+        """
+        done = set()
+        for number in range(since + 1, version + 1):
+            log = self._root / table / "_delta_log" / f"{number:020}.json"
+            if not log.exists():  # Delta tidies old commits away
+                return {"unknown"}
+            for line in log.read_text(encoding="utf-8").splitlines():
+                info = json.loads(line).get("commitInfo")
+                if info is not None:
+                    done.add(" ".join([info["operation"], info.get("operationParameters", {}).get("mode", "")]).strip())
+        return done
 
     def exists(self, table: str) -> bool:
         from deltalake import DeltaTable

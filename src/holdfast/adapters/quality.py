@@ -1,4 +1,4 @@
-"""Great Expectations: suites generated from the data contract, validations of accepted rows, and Data Docs.
+"""Great Expectations: suites generated from the data contract and the feature catalogue, validations, and Data Docs.
 
 The file context in ``great_expectations/`` only says where things are and is never written to while rows are
 validated. Results and Data Docs go to an output folder outside the checkout's committed files.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import pandas as pd
 
 from holdfast.contract import BATCH
 from holdfast.errors import QualityError
+from holdfast.features.catalog import FAMILIES
+from holdfast.features.compute import KEYS as FEATURE_KEYS
+from holdfast.features.spec import Family
 from holdfast.schemas import TABLES, Column, Home, Table, Type
 
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "holdfast/great_expectations")
@@ -43,8 +47,8 @@ class GreatExpectations:
         if not result.success:
             faults = "; ".join(_faults(result))
             raise QualityError(
-                f"{table}, {name}: accepted rows break what is expected of them: {faults}. Nothing of this shard was "
-                f"stored. Correct the files or the contract and run again; details are in Data Docs below {self._docs}."
+                f"{table}, {name}: rows break what is expected of them: {faults}. None of them was stored. Correct "
+                f"their origin or what is declared of them and run again; details are in Data Docs below {self._docs}."
             )
 
     def publish(self) -> Path:
@@ -79,19 +83,28 @@ def _faults(result: Any) -> Iterator[str]:
                 yield f"{outcome.expectation_config.type} on {concerned}, observed {observed}"
 
 
-def write_suites(context_dir: Path) -> list[Path]:
-    """Write the suite, validation definition and checkpoint of every lake table as JSON; returns the files.
+@dataclass(frozen=True)
+class _Suite:
+    """What is expected of one kind of rows."""
 
-    The same contract always gives the same bytes, so that a test can tell when the committed ones are stale.
+    name: str
+    meaning: str
+    expectations: Sequence[tuple[str, dict[str, Any]]]
+
+
+def write_suites(context_dir: Path) -> list[Path]:
+    """Write suite, validation and checkpoint of every lake table and feature view as JSON; returns the files.
+
+    The same declarations always give the same bytes, so that a test can tell when the committed ones are stale.
     """
+    tables = [_of_table(table) for table in TABLES.values() if table.home is Home.LAKE]
     return [
-        _write(context_dir / folder / f"{table.name}.json", content)
-        for table in TABLES.values()
-        if table.home is Home.LAKE
+        _write(context_dir / folder / f"{suite.name}.json", content)
+        for suite in [*tables, *map(_of_family, FAMILIES)]
         for folder, content in (
-            ("expectations", _suite(table)),
-            ("validation_definitions", _validation(table)),
-            ("checkpoints", _checkpoint(table)),
+            ("expectations", _suite(suite)),
+            ("validation_definitions", _validation(suite.name)),
+            ("checkpoints", _checkpoint(suite.name)),
         )
     ]
 
@@ -106,62 +119,82 @@ def _id(*parts: str) -> str:
     return str(uuid.uuid5(_IDS, "/".join(parts)))
 
 
-def _suite(table: Table) -> dict[str, Any]:
+def _suite(suite: _Suite) -> dict[str, Any]:
     import great_expectations as gx
 
     expectations = [
-        {"id": _id("expectation", table.name, str(number)), "type": kind, "kwargs": kwargs, "severity": "critical"}
-        for number, (kind, kwargs) in enumerate(_expectations(table))
+        {"id": _id("expectation", suite.name, str(number)), "type": kind, "kwargs": kwargs, "severity": "critical"}
+        for number, (kind, kwargs) in enumerate(suite.expectations)
     ]
     return {
-        "name": table.name,
-        "id": _id("suite", table.name),
+        "name": suite.name,
+        "id": _id("suite", suite.name),
         "expectations": expectations,
         "meta": {"great_expectations_version": gx.__version__},
-        "notes": table.meaning,
+        "notes": suite.meaning,
     }
 
 
-def _expectations(table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_table(table: Table) -> _Suite:
+    expectations = [*_shape([*table.names, BATCH])]
+    for column in table.columns:
+        expectations += _column_expectations(column)
+    if len(table.key) == 1:
+        expectations.append(("expect_column_values_to_be_unique", {"column": table.key[0]}))
+    else:
+        expectations.append(("expect_compound_columns_to_be_unique", {"column_list": list(table.key)}))
+    return _Suite(table.name, table.meaning, expectations)
+
+
+def _of_family(family: Family) -> _Suite:
+    """Of the features of one cutoff."""
+    expectations = [*_shape([*FEATURE_KEYS, *(feature.name for feature in family.features)])]
+    expectations.append(("expect_column_values_to_be_unique", {"column": FEATURE_KEYS[0]}))
+    for feature in family.features:
+        if not feature.nullable:
+            expectations.append(("expect_column_values_to_not_be_null", {"column": feature.name}))
+        expectations.append(_within(feature.name, feature.minimum, feature.maximum))
+    return _Suite(family.view, family.meaning, expectations)
+
+
+def _shape(columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     # Great Expectations finds nothing wrong with a frame that has no rows.
     yield "expect_table_row_count_to_be_between", {"min_value": 1}
-    yield "expect_table_columns_to_match_set", {"column_set": [*table.names, BATCH], "exact_match": True}
-    for column in table.columns:
-        yield from _column_expectations(column)
-    if len(table.key) == 1:
-        yield "expect_column_values_to_be_unique", {"column": table.key[0]}
-    else:
-        yield "expect_compound_columns_to_be_unique", {"column_list": list(table.key)}
+    yield "expect_table_columns_to_match_set", {"column_set": list(columns), "exact_match": True}
+
+
+def _within(name: str, minimum: float | None, maximum: float | None) -> tuple[str, dict[str, Any]]:
+    """Bounds on both sides, since one alone lets infinity pass."""
+    low = -sys.float_info.max if minimum is None else float(minimum)
+    high = sys.float_info.max if maximum is None else float(maximum)
+    return "expect_column_values_to_be_between", {"column": name, "min_value": low, "max_value": high}
 
 
 def _column_expectations(column: Column) -> Iterator[tuple[str, dict[str, Any]]]:
     if not column.nullable:
         yield "expect_column_values_to_not_be_null", {"column": column.name}
     if column.type is Type.FLOAT:
-        # Bounds on both sides, since one alone lets infinity pass.
-        low = -sys.float_info.max if column.minimum is None else float(column.minimum)
-        high = sys.float_info.max if column.maximum is None else float(column.maximum)
-        yield "expect_column_values_to_be_between", {"column": column.name, "min_value": low, "max_value": high}
+        yield _within(column.name, column.minimum, column.maximum)
     if column.type is Type.TIMESTAMP:
         yield "expect_column_values_to_be_of_type", {"column": column.name, "type_": "Timestamp"}
     if column.allowed is not None:
         yield "expect_column_values_to_be_in_set", {"column": column.name, "value_set": list(column.allowed)}
 
 
-def _validation(table: Table) -> dict[str, Any]:
+def _validation(suite: str) -> dict[str, Any]:
     return {
-        "name": table.name,
-        "id": _id("validation", table.name),
+        "name": suite,
+        "id": _id("validation", suite),
         "data": {"datasource": _DATASOURCE, "asset": _ASSET, "batch_definition": _BATCH},
-        "suite": {"name": table.name, "id": _id("suite", table.name)},
+        "suite": {"name": suite, "id": _id("suite", suite)},
     }
 
 
-def _checkpoint(table: Table) -> dict[str, Any]:
+def _checkpoint(suite: str) -> dict[str, Any]:
     return {
-        "name": table.name,
-        "id": _id("checkpoint", table.name),
+        "name": suite,
+        "id": _id("checkpoint", suite),
         "actions": [],
         "result_format": {"result_format": "BASIC"},
-        "validation_definitions": [{"name": table.name, "id": _id("validation", table.name)}],
+        "validation_definitions": [{"name": suite, "id": _id("validation", suite)}],
     }

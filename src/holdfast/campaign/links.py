@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from holdfast.campaign.envelope import WayOut
 from holdfast.errors import SettingsError
@@ -48,7 +49,12 @@ class Links:
             read = self._serializer().loads(token)
         except BadSignature:
             return None
-        return read if isinstance(read, str) else None
+        return read if isinstance(read, str) and _is_canonical(token) else None
 
     def _serializer(self) -> URLSafeSerializer:
         return URLSafeSerializer(list(self.keys), salt=_PURPOSE)
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether the token is written as we write it: base64 has spare bits, so that two texts can mean the same."""
+    return all(base64_encode(base64_decode(part)).decode() == part for part in token.split("."))

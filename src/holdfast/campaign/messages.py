@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from babel.dates import format_date
 from babel.numbers import format_currency
@@ -85,6 +85,24 @@ class Personal:
         )
 
 
+_PRODUCTS = (
+    Product("1", "Green tea", "4.50", "https://shop.example/tea.jpg", "https://shop.example/tea"),
+    Product("2", "Oat biscuits", "2.20"),
+    Product("3", "Honey"),
+)
+_CASE = Case("specimen", "high", 0.61, 84.0, ("usually orders every 12 days, silent for 31",))
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A message to an invented customer who has all that a customer may have (``full``) or lacks it (``bare``)."""
+
+    template: str
+    locale: str
+    customer: Literal["full", "bare"]
+    envelope: Envelope
+
+
 @dataclass(frozen=True)
 class Composer:
     """Fills templates. ``contact`` is the address that customers may write to."""
@@ -148,24 +166,30 @@ class Composer:
         )
 
     def try_out(self, message: Message, coupon: Coupon | None, at: datetime) -> None:
-        """Compose specimens with all that a customer may have and with nothing, for every template and language.
+        """Compose specimens of the message, so that a broken template is found before anything is planned.
 
-        Raises CampaignError as ``compose`` does, so that a broken template is found before anything is planned.
+        Raises CampaignError as ``compose`` does.
         """
-        full = Product("specimen", "Specimen", "1.50", "https://shop.example/a.jpg", "https://shop.example/a")
-        case = Case("specimen", tier="high", probability=0.5, value=1.0, reasons=("specimen",))
+        for _ in self.specimens(message, coupon, at):
+            pass
+
+    def specimens(self, message: Message, coupon: Coupon | None, at: datetime) -> Iterator[Specimen]:
+        """The message as invented customers would get it: in every language, for every reason that has a template of
+        its own, to one who has all that a customer may have and to one who lacks it.
+        """
         for reason in (None, *message.by_reason):
             for locale in LANGUAGES:
-                for given_name, products in (("Alex", (full, Product("bare", "Bare"))), (None, ())):
-                    self.compose(
+                for given_name, products in (("Alex", _PRODUCTS), (None, ())):
+                    envelope = self.compose(
                         message,
                         key="specimen",
                         recipient=SPECIMENS.get(message.channel, "specimen"),
                         given_name=given_name,
                         coupon=coupon,
                         at=at,
-                        personal=Personal(locale, reason, products, case),
+                        personal=Personal(locale, reason, products, _CASE),
                     )
+                    yield Specimen(message.template_for(reason), locale, "full" if given_name else "bare", envelope)
 
     def _shown(self, product: Product, locale: str) -> dict[str, str | None]:
         price = None if product.price is None else money(Decimal(product.price), self.shop.currency, locale)

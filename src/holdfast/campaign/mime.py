@@ -38,12 +38,12 @@ def as_email(envelope: Envelope, sender: str) -> EmailMessage:
     mail["Subject"] = envelope.subject
     mail["Date"] = format_datetime(envelope.at)
     mail["Message-ID"] = f"<{envelope.reference}@{sender_address(sender).rpartition('@')[2]}>"
-    mail["Content-Language"] = envelope.language
     if envelope.way_out is not None:
         mail["List-Unsubscribe"] = f"<{envelope.way_out.one_click}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(envelope.text)
     if envelope.html is not None:
         mail.add_alternative(envelope.html, subtype="html")
+    mail["Content-Language"] = envelope.language  # last: a new body takes all Content- headers with it
     mail.policy = _UNFOLDED
     return mail

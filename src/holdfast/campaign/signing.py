@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -33,6 +34,11 @@ def key_of(secret: str) -> bytes:
             "a webhook secret is 'whsec_' and base64 of 24 to 64 random bytes; make one with `holdfast preferences key`"
         )
     return key
+
+
+def new_secret() -> str:
+    """A fresh secret of 32 bytes from the operating system's source of randomness."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(key: bytes, message_id: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.features.arithmetic import SECONDS_PER_DAY, Floats, ratio, running_sum
-from holdfast.features.log import Cutoffs, Log
+from holdfast.features.cutoffs import Cutoffs
+from holdfast.features.log import Log
 from holdfast.features.spec import Family, Feature
 from holdfast.purchases import MONEY_SCALE
 from holdfast.timeline import Ints
@@ -23,11 +24,12 @@ _NO_ORDER_84D = "no order in the last 84 days"
 
 
 def _compute(log: Log, cutoffs: Cutoffs) -> Mapping[str, Floats]:
-    amount = running_sum(log.amount)
+    second = log.orders.second
+    amount = running_sum(log.orders["amount"])
     history = cutoffs.history(log.orders)
     window = {days: cutoffs.window(log.orders, days) for days in (14, 28, 56, 84)}
     before = cutoffs.window(log.orders, 112, until=28)
-    tenure_days = cutoffs.since(log.orders.second[history.start]) / SECONDS_PER_DAY
+    tenure_days = cutoffs.since(second[history.start]) / SECONDS_PER_DAY
     per_order = ratio(history.total(amount), history.count) / MONEY_SCALE
 
     weeks = [cutoffs.window(log.orders, 7 * (week + 1), until=7 * week) for week in range(_FADING_WEEKS)]
@@ -54,9 +56,10 @@ def _compute(log: Log, cutoffs: Cutoffs) -> Mapping[str, Floats]:
 
 def _opens_day(log: Log, cutoffs: Cutoffs) -> NDArray[np.bool_]:
     """Whether each order is its customer's first on that day of the shop."""
-    day = log.orders.clock(cutoffs.zone).tz_localize(None).floor("D").to_numpy().astype("datetime64[D]")
+    day = log.orders.clock(cutoffs.zone) // SECONDS_PER_DAY
+    customer = log.orders.customer
     opens = np.ones(len(day), dtype=np.bool_)
-    opens[1:] = (day[1:] != day[:-1]) | (log.orders.customer[1:] != log.orders.customer[:-1])
+    opens[1:] = (day[1:] != day[:-1]) | (customer[1:] != customer[:-1])
     return opens
 
 

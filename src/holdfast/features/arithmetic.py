@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from holdfast.timeline import Ints
@@ -27,8 +26,10 @@ def running_sum(values: NDArray[np.int64] | NDArray[np.bool_]) -> Ints:
 
 
 def running_max(values: Ints, group: Ints) -> Ints:
-    """The largest value so far within each group."""
-    return pd.Series(values).groupby(group).cummax().to_numpy()
+    """The largest value so far within each group; groups ascend, values are not negative."""
+    # Each group is lifted above all that stood before it.
+    lift = group * (int(values.max(initial=0)) + 1)
+    return np.maximum.accumulate(values + lift) - lift
 
 
 def ratio(numerator: Ints | Floats, denominator: Ints | Floats) -> Floats:

@@ -7,21 +7,23 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from holdfast.features.arithmetic import Floats, ratio, running_sum
-from holdfast.features.log import Cutoffs, Log
+from holdfast.features.arithmetic import SECONDS_PER_DAY, Floats, ratio, running_sum
+from holdfast.features.cutoffs import Cutoffs
+from holdfast.features.log import Log
 from holdfast.features.spec import Family, Feature
 from holdfast.timeline import Ints
 
-_SATURDAY = 5
+_THURSDAY, _SATURDAY = 3, 5  # Monday is 0; the epoch began on a Thursday
 
 
 def _compute(log: Log, cutoffs: Cutoffs) -> Mapping[str, Floats]:
     history = cutoffs.history(log.orders)
-    clock = log.orders.clock(cutoffs.zone)
-    weekday, hour = clock.weekday.to_numpy(np.int64), clock.hour.to_numpy(np.int64)
+    day, second = np.divmod(log.orders.clock(cutoffs.zone), SECONDS_PER_DAY)
+    weekday, hour = (day + _THURSDAY) % 7, second // 3_600
     weekend = running_sum(weekday >= _SATURDAY)
-    same_weekday = _earlier_in_group(log.orders.customer * 7 + weekday)
-    same_daypart = _earlier_in_group(log.orders.customer * 4 + hour // 6)
+    customer = log.orders.customer
+    same_weekday = _earlier_in_group(customer * 7 + weekday)
+    same_daypart = _earlier_in_group(customer * 4 + hour // 6)
     return {
         "weekend_share": ratio(history.total(weekend), history.count),
         "evening_share": ratio(history.total(running_sum(hour >= 18)), history.count),

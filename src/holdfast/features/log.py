@@ -1,20 +1,38 @@
-"""A set of customers' purchases and redemptions as sorted arrays, and the rows that features are computed for."""
+"""What features are computed from: the sorted events of a set of customers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from holdfast import windows
-from holdfast.features.arithmetic import Span
-from holdfast.purchases import fixed_point, purchases
-from holdfast.timeline import Ints, Timeline
+from holdfast.purchases import UNDONE_AT, find_purchases, fixed_point
+from holdfast.timeline import Ints, Timeline, keys, seconds
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "orders": ("order_id", "customer_id", "ordered_at", "status", *UNDONE_AT),
+    "order_lines": ("order_id", "product_id", "quantity", "amount", "discount", "coupon_discount"),
+    "products": ("product_id", "category"),
+    "redemptions": ("customer_id", "redeemed_at"),
+    "events": ("customer_id", "occurred_at", "type", "duration_s"),
+    "reviews": ("customer_id", "written_at", "rating"),
+    "past_deliveries": ("customer_id", "sent_at", "opened_at"),
+}
+"""The canonical tables that features read, and which of their columns."""
+
+TIMES: Mapping[str, str] = {
+    "orders": "ordered_at",
+    "redemptions": "redeemed_at",
+    "events": "occurred_at",
+    "reviews": "written_at",
+    "past_deliveries": "sent_at",
+}
+"""Where a row of these tables stands in time; order lines stand with their order, and products at no time."""
 
 NEVER = np.iinfo(np.int64).max
 """The second of an event that has not happened."""
@@ -22,23 +40,41 @@ NEVER = np.iinfo(np.int64).max
 # A line of fuel or of goods sold by the gram can hold tens of thousands of units: it must not drown the pieces.
 _PIECES_PER_LINE = 100
 PIECES_SCALE = 1_000
+RATING_SCALE = 100
+_CATEGORY_OF = ("product_id", "category")
 _CATEGORY_DEPTH = 2
 _SEPARATOR = " > "
+
+BROWSING = ("view", "search", "cart", "uncart", "wishlist", "checkout", "login")
+_KINDS = {"view": "views", "search": "searches", "cart": "carts", "support": "support", "return": "returns"}
+_SESSION_PAUSE_SECONDS = 30 * 60
+ANSWER_HOURS = 12
+"""An order within so many hours answers a search or empties a cart. Fewer than the shortest day (23 hours), so that it
+is known at the first midnight but one."""
+
+
+def arrow(tables: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
+    """The tables and columns that features read, as ``Log.build`` takes them."""
+    return {
+        name: pa.Table.from_pandas(rows[[one for one in COLUMNS[name] if one in rows]], preserve_index=False)
+        for name, rows in tables.items()
+        if name in COLUMNS
+    }
 
 
 @dataclass(frozen=True)
 class Items:
     """Which items (products, or categories) each purchase holds: one row per purchase and item.
 
-    Rows are sorted by item and ``order`` (position in ``Log.orders``), so that one customer's purchases of one item
-    stand together. ``lines`` counts the order's lines of the item; ``fresh`` marks the customer's first purchase of
-    it; ``next_second`` is when the customer next buys it, or NEVER.
+    Rows are sorted by customer, item and ``order`` (position in ``Log.orders``), so that one customer's purchases of
+    one item stand together. ``lines`` counts the order's lines of the item; ``fresh`` is 1 for the customer's first
+    purchase of it; ``next_second`` is when the customer next buys it, or NEVER.
     """
 
+    customer: Ints
     order: Ints
-    item: Ints
     lines: Ints
-    fresh: NDArray[np.bool_]
+    fresh: Ints
     next_second: Ints
 
     @classmethod
@@ -49,133 +85,202 @@ class Items:
         pair, lines = np.unique(item[known] * size + order[known], return_counts=True)
         code, position = np.divmod(pair, size)
         customer = orders.customer[position]
+        by_customer = np.argsort(customer, kind="stable")
+        customer, code, position = customer[by_customer], code[by_customer], position[by_customer]
         repeat = (code[1:] == code[:-1]) & (customer[1:] == customer[:-1])
-        fresh = np.ones(len(pair), dtype=np.bool_)
+        fresh = np.ones(len(pair), dtype=np.int64)
         fresh[1:] = ~repeat
         next_second = np.full(len(pair), NEVER)
         next_second[:-1][repeat] = orders.second[position][1:][repeat]
-        return cls(position, code, lines.astype(np.int64), fresh, next_second)
+        return cls(customer, position, lines[by_customer].astype(np.int64), fresh, next_second)
 
-
-@dataclass(frozen=True)
-class Log:
-    """What features are computed from: the purchases and redemptions of a set of customers.
-
-    ``customers`` are the ids of those with a purchase, sorted; elsewhere a customer is a position in it. The arrays
-    from ``amount`` to ``pieces`` have one value per purchase, in the order of ``orders`` (customer, time, order id):
-    money in ten-thousandths of the currency, ``pieces`` in thousandths with at most 100 pieces counted per line.
-    """
-
-    customers: NDArray[np.object_]
-    orders: Timeline
-    amount: Ints
-    discount: Ints
-    coupon_discount: Ints
-    lines: Ints
-    pieces: Ints
-    products: Items
-    categories: Items
-    redemptions: Timeline
-
-    @classmethod
-    def build(
-        cls, orders: pd.DataFrame, order_lines: pd.DataFrame, products: pd.DataFrame, redemptions: pd.DataFrame
-    ) -> Log:
-        """The log of canonical tables (``holdfast.schemas``); the order of their rows does not matter.
-
-        Orders that are no purchase (``holdfast.purchases``) and redemptions by customers without any are left out.
-        """
-        bought = purchases(orders, order_lines)
-        customer, customers = pd.factorize(bought["customer_id"])
-        order_timeline = Timeline.of(customer.astype(np.int64), bought["ordered_at"])
-
-        position = pd.Index(bought["order_id"]).get_indexer(pd.Index(order_lines["order_id"]))
-        known = position >= 0
-        lines, position = order_lines[known], position[known].astype(np.int64)
-
-        def per_order(values: Ints) -> Ints:
-            # bincount adds in float64, exact for integers below 2^53.
-            return np.bincount(position, weights=values, minlength=len(bought)).astype(np.int64)
-
-        pieces = np.minimum(lines["quantity"].to_numpy(np.float64), _PIECES_PER_LINE)
-        product, product_ids = pd.factorize(lines["product_id"])
-        category = _category_codes(pd.Index(product_ids), products)
-        return cls(
-            customers=np.asarray(customers, dtype=np.object_),
-            orders=order_timeline,
-            amount=per_order(fixed_point(lines["amount"])),
-            discount=per_order(fixed_point(lines["discount"])),
-            coupon_discount=per_order(fixed_point(lines["coupon_discount"])),
-            lines=np.bincount(position, minlength=len(bought)).astype(np.int64),
-            pieces=per_order(np.rint(pieces * PIECES_SCALE).astype(np.int64)),
-            products=Items.of(position, product.astype(np.int64), order_timeline),
-            categories=Items.of(position, category[product], order_timeline),
-            redemptions=_redemption_timeline(redemptions, pd.Index(customers)),
+    def customers(self, start: int, end: int, first_order: int) -> Items:
+        """The rows of the customers from ``start`` up to ``end``, whose purchases are counted from ``first_order``."""
+        first, last = np.searchsorted(self.customer, [start, end])
+        here = slice(first, last)
+        return Items(
+            self.customer[here] - start,
+            self.order[here] - first_order,
+            self.lines[here],
+            self.fresh[here],
+            self.next_second[here],
         )
 
 
 @dataclass(frozen=True)
-class Cutoffs:
-    """The rows to compute: for each cutoff, every customer with a purchase strictly before it.
+class Log:
+    """The events of a set of customers, each kind sorted by customer and time.
 
-    Rows are sorted by ``customer`` (position in ``Log.customers``) and ``cutoff`` (position in ``days``, which
-    ascend), so that searches run along the sorted events.
+    ``customers`` are the ids of all who did anything, sorted; elsewhere a customer is a position in it. ``orders`` are
+    purchases (``holdfast.purchases``), with amount, discount and coupon_discount in ten-thousandths of the currency,
+    the number of lines, and pieces in thousandths with at most 100 pieces counted per line. ``visits`` are browsing
+    events of every type with their milliseconds, ``sessions`` the first of each run of visits with no pause of over
+    half an hour. ``answered`` is 1 for searches and carts followed by an order within ANSWER_HOURS. ``reviews`` are
+    those with a rating, in hundredths.
     """
 
-    days: tuple[date, ...]
-    zone: ZoneInfo
-    customer: Ints
-    cutoff: Ints
+    customers: pa.Array
+    orders: Timeline
+    products: Items
+    categories: Items
+    redemptions: Timeline
+    visits: Timeline
+    sessions: Timeline
+    views: Timeline
+    searches: Timeline
+    carts: Timeline
+    support: Timeline
+    returns: Timeline
+    reviews: Timeline
+    messages: Timeline
+    opens: Timeline
 
     @classmethod
-    def of(cls, log: Log, days: Sequence[date], zone: ZoneInfo) -> Cutoffs:
-        ascending = tuple(sorted(set(days)))
-        everyone = np.arange(len(log.customers), dtype=np.int64)
-        first_second = log.orders.second[log.orders.first(everyone)]
-        customer, cutoff = np.nonzero(first_second[:, None] < _seconds(ascending, zone, 0)[None, :])
-        return cls(ascending, zone, customer.astype(np.int64), cutoff.astype(np.int64))
+    def build(cls, tables: Mapping[str, pa.Table]) -> Log:
+        """The log of canonical tables (``holdfast.schemas``): of each the columns named in COLUMNS.
 
-    def __len__(self) -> int:
-        return len(self.customer)
+        Orders and order_lines must be there, any other table may be absent. Neither the order of rows matters nor
+        whether text is dictionary-encoded.
+        """
+        own = {name: _Coded.of(tables[name]["customer_id"]) for name in TIMES if name in tables}
+        customers = _sorted_ids(own.values())
+        key = {name: keys(coded.numbers(customers), seconds(tables[name][TIMES[name]])) for name, coded in own.items()}
+        del own
+        orders, products, categories = _orders(tables, key["orders"])
+        return cls(
+            customers=customers,
+            orders=orders,
+            products=products,
+            categories=categories,
+            redemptions=Timeline.of(key["redemptions"]) if "redemptions" in tables else Timeline.empty(),
+            reviews=_reviews(tables["reviews"], key["reviews"]) if "reviews" in tables else Timeline.empty(),
+            **_messages(tables.get("past_deliveries"), key.get("past_deliveries")),
+            **_events(tables.get("events"), key.get("events"), orders),
+        )
 
-    def seconds(self, days_before: int = 0) -> Ints:
-        """Per cutoff (not per row), the instant ``days_before`` calendar days of the shop earlier, in epoch seconds."""
-        return _seconds(self.days, self.zone, days_before)
+    def blocks(self, size: int) -> Iterator[Log]:
+        """The log cut into runs of at most ``size`` customers in a row; their arrays are views of this log's."""
+        for start in range(0, len(self.customers), size):
+            yield self._block(start, min(start + size, len(self.customers)))
 
-    def since(self, second: Ints) -> Ints:
-        """Per row, the seconds from ``second`` to the cutoff."""
-        return self.seconds()[self.cutoff] - second
-
-    def history(self, events: Timeline) -> Span:
-        """Per row, the customer's events before the cutoff."""
-        return Span(events.first(self.customer), self._position(events, 0))
-
-    def window(self, events: Timeline, days: int, until: int = 0) -> Span:
-        """Per row, the customer's events in ``[cutoff − days, cutoff − until)``, in calendar days of the shop."""
-        return Span(self._position(events, days), self._position(events, until))
-
-    def _position(self, events: Timeline, days_before: int) -> Ints:
-        return events.position(self.customer, self.seconds(days_before)[self.cutoff])
+    def _block(self, start: int, end: int) -> Log:
+        timelines = {
+            one.name: getattr(self, one.name).customers(start, end) for one in fields(self) if one.type == "Timeline"
+        }
+        first_order = int(self.orders.first(np.array([start]))[0])
+        return Log(
+            customers=self.customers[start:end],
+            products=self.products.customers(start, end, first_order),
+            categories=self.categories.customers(start, end, first_order),
+            **timelines,
+        )
 
 
-def _seconds(days: Sequence[date], zone: ZoneInfo, days_before: int) -> Ints:
-    bounds = [windows.instant(day - timedelta(days=days_before), zone) for day in days]
-    return np.array([int(bound.timestamp()) for bound in bounds], dtype=np.int64)
+@dataclass(frozen=True)
+class _Coded:
+    """A column of text as codes into its distinct ``values``; −1 for null."""
+
+    codes: NDArray[np.signedinteger]
+    values: pa.Array
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> _Coded:
+        if not len(column):
+            return cls(np.empty(0, dtype=np.int32), pa.array([], pa.string()))
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        coded = coded.unify_dictionaries().combine_chunks()
+        return cls(pc.fill_null(coded.indices, -1).to_numpy(), coded.dictionary)
+
+    def numbers(self, ids: pa.Array) -> NDArray[np.int32]:
+        """Each row's position in ``ids``, which holds every value."""
+        positions: NDArray[np.int32] = pc.index_in(self.values, value_set=ids).to_numpy(zero_copy_only=False)
+        return positions[self.codes] if len(positions) else np.empty(0, dtype=np.int32)
 
 
-def _category_codes(product_ids: pd.Index, products: pd.DataFrame) -> Ints:
+def _sorted_ids(columns: Iterable[_Coded]) -> pa.Array:
+    ids = pc.unique(pa.concat_arrays([column.values.cast(pa.string()) for column in columns]))
+    return ids.take(pc.sort_indices(ids))
+
+
+def _orders(tables: Mapping[str, pa.Table], key: Ints) -> tuple[Timeline, Items, Items]:
+    """The purchases, and the products and categories in them."""
+    bought = find_purchases(tables["orders"], tables["order_lines"])
+    lines, count = tables["order_lines"], len(bought.order)
+    kept = np.flatnonzero(bought.of_line >= 0)
+    owner = bought.of_line[kept]
+
+    def per_order(values: Ints) -> Ints:
+        # bincount adds in float64, exact for integers below 2^53.
+        return np.bincount(owner, weights=values[kept], minlength=count).astype(np.int64)
+
+    pieces = np.minimum(lines["quantity"].to_numpy(), _PIECES_PER_LINE)
+    unsorted = key[bought.order]
+    order = np.argsort(unsorted)
+    values = {name: per_order(fixed_point(lines[name]))[order] for name in ("amount", "discount", "coupon_discount")}
+    values["lines"] = np.bincount(owner, minlength=count).astype(np.int64)[order]
+    values["pieces"] = per_order(np.rint(pieces * PIECES_SCALE).astype(np.int64))[order]
+    timeline = Timeline(unsorted[order], values)
+
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.arange(count)
+    product = _Coded.of(lines["product_id"])
+    item = product.codes[kept].astype(np.int64)
+    kinds = _category_codes(product.values, tables.get("products"))[item]
+    return timeline, Items.of(place[owner], item, timeline), Items.of(place[owner], kinds, timeline)
+
+
+def _category_codes(product_ids: pa.Array, products: pa.Table | None) -> Ints:
     """Per product id, the code of the first two parts of its category path; −1 where unknown."""
-    known = products.dropna(subset=["category"])
-    paths = dict(zip(known["product_id"], known["category"], strict=True))
-    found = [paths.get(product_id) for product_id in product_ids]
-    categories = [_SEPARATOR.join(path.split(_SEPARATOR)[:_CATEGORY_DEPTH]) if path else None for path in found]
-    codes, _ = pd.factorize(np.array(categories, dtype=np.object_))
-    return codes.astype(np.int64)
+    known = {} if products is None else dict(zip(*(products[one].to_pylist() for one in _CATEGORY_OF), strict=True))
+    codes: dict[str, int] = {}
+    found = []
+    for product_id in product_ids.to_pylist():
+        path = known.get(product_id)
+        top = _SEPARATOR.join(path.split(_SEPARATOR)[:_CATEGORY_DEPTH]) if path else None
+        found.append(-1 if top is None else codes.setdefault(top, len(codes)))
+    return np.array(found, dtype=np.int64)
 
 
-def _redemption_timeline(redemptions: pd.DataFrame, customers: pd.Index) -> Timeline:
-    customer = customers.get_indexer(pd.Index(redemptions["customer_id"]))
-    known = customer >= 0
-    time = redemptions.loc[known, "redeemed_at"]
-    by_customer_and_time = np.lexsort((time.to_numpy("datetime64[us]"), customer[known]))
-    return Timeline.of(customer[known][by_customer_and_time].astype(np.int64), time.iloc[by_customer_and_time])
+def _reviews(reviews: pa.Table, key: Ints) -> Timeline:
+    rated = reviews["rating"].is_valid().to_numpy()
+    rating = np.rint(reviews["rating"].drop_null().to_numpy() * RATING_SCALE).astype(np.int64)
+    # Of ratings given in one second the lowest counts as the last, whatever the order of rows.
+    return Timeline.of(key[rated], {"rating": rating}, tie=-rating)
+
+
+def _messages(deliveries: pa.Table | None, key: Ints | None) -> dict[str, Timeline]:
+    if deliveries is None or key is None:
+        return {"messages": Timeline.empty(), "opens": Timeline.empty()}
+    opened = pc.is_valid(deliveries["opened_at"]).to_numpy()
+    opens = keys(Timeline(key).customer[opened], seconds(deliveries["opened_at"].drop_null()))
+    return {"messages": Timeline.of(key), "opens": Timeline.of(opens)}
+
+
+def _events(events: pa.Table | None, key: Ints | None, orders: Timeline) -> dict[str, Timeline]:
+    """Browsing and service contacts, by kind."""
+    if events is None or key is None:
+        return {name: Timeline.empty() for name in ("visits", "sessions", *_KINDS.values())}
+    kind = _Coded.of(events["type"])
+    code = {name: code for code, name in enumerate(kind.values.to_pylist())}
+    found = {plural: Timeline.of(key[kind.codes == code.get(name, -1)]) for name, plural in _KINDS.items()}
+    found |= {name: _answered(found[name], orders) for name in ("searches", "carts")}
+    browsing = np.isin(kind.codes, [code[name] for name in BROWSING if name in code])
+    del kind
+    duration = pc.fill_null(events["duration_s"], 0).to_numpy()[browsing]
+    visits = Timeline.of(key[browsing], {"milliseconds": np.rint(duration * 1_000).astype(np.int64)})
+    return {"visits": visits, "sessions": _sessions(visits), **found}
+
+
+def _sessions(visits: Timeline) -> Timeline:
+    """The first visit of each session."""
+    opens = np.ones(len(visits), dtype=np.bool_)
+    # Between two customers the keys lie apart by far more than a pause.
+    opens[1:] = np.diff(visits.key) > _SESSION_PAUSE_SECONDS
+    return Timeline(visits.key[opens])
+
+
+def _answered(asked: Timeline, orders: Timeline) -> Timeline:
+    """``asked`` with ``answered``: 1 where the customer orders within ANSWER_HOURS from then on."""
+    from_then = np.searchsorted(orders.key, asked.key)
+    until = np.searchsorted(orders.key, asked.key + ANSWER_HOURS * 3600, side="right")
+    return Timeline(asked.key, {"answered": (until > from_then).astype(np.int64)})

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from holdfast.features.arithmetic import SECONDS_PER_DAY, Floats, Span, ratio, running_max, running_sum
-from holdfast.features.log import Cutoffs, Log
+from holdfast.features.cutoffs import Cutoffs
+from holdfast.features.log import Log
 from holdfast.features.ranks import WaveletMatrix
 from holdfast.features.spec import Family, Feature
 from holdfast.timeline import Ints
@@ -21,18 +22,18 @@ _TWO_ORDERS = "fewer than three orders so far"
 
 
 def _compute(log: Log, cutoffs: Cutoffs) -> Mapping[str, Floats]:
-    second = log.orders.second
+    second, customer = log.orders.second, log.orders.customer
     history = cutoffs.history(log.orders)
     orders = history.count
     last = history.end - 1
 
     gap = np.zeros(len(second), dtype=np.int64)
-    gap[1:] = np.where(np.diff(log.orders.customer) == 0, np.diff(second), 0)
+    gap[1:] = np.where(np.diff(customer) == 0, np.diff(second), 0)
     gaps = Span(history.start + 1, history.end)  # a customer's first order ends no gap
     silence = cutoffs.since(second[last])
     mean = ratio(gaps.total(running_sum(gap)), gaps.count)
     mean_square = ratio(gaps.total(running_sum(gap * gap)), gaps.count)
-    longest = np.where(orders > 1, running_max(gap, log.orders.customer)[last], 0)
+    longest = np.where(orders > 1, running_max(gap, customer)[last], 0)
     recent = Span(np.maximum(gaps.start, gaps.end - _RECENT_GAPS), gaps.end)
     recent_mean = ratio(recent.total(running_sum(gap)), recent.count)
     hours = WaveletMatrix.of(gap // _SECONDS_PER_HOUR, _HOUR_BITS)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from holdfast.features.arithmetic import SECONDS_PER_DAY, Floats, Span, ratio, running_sum
-from holdfast.features.log import Cutoffs, Log
+from holdfast.features.arithmetic import Floats, Span, ratio, running_sum
+from holdfast.features.cutoffs import Cutoffs
+from holdfast.features.log import Log
 from holdfast.features.spec import Family, Feature
 from holdfast.timeline import Ints
 
@@ -19,32 +18,26 @@ def _compute(log: Log, cutoffs: Cutoffs) -> Mapping[str, Floats]:
     history = cutoffs.history(log.orders)
     days_28 = cutoffs.window(log.orders, 28)
     days_84 = cutoffs.window(log.orders, 84)
-    discount = running_sum(log.discount)
-    coupon = running_sum(log.coupon_discount)
-    full_price = running_sum(log.amount + log.discount + log.coupon_discount)
-    with_coupon = running_sum(log.coupon_discount > 0)
+    discount = running_sum(log.orders["discount"])
+    coupon = running_sum(log.orders["coupon_discount"])
+    full_price = running_sum(log.orders["amount"] + log.orders["discount"] + log.orders["coupon_discount"])
+    with_coupon = running_sum(log.orders["coupon_discount"] > 0)
 
     def share(part: Ints, span: Span) -> Floats:
         return ratio(span.total(part), span.total(full_price))
 
-    redeemed = cutoffs.history(log.redemptions)
-    never = redeemed.count == 0
-    # Who never redeemed reads another's value, or the 0 appended; np.where below drops it.
-    last_redeemed = np.append(log.redemptions.second, 0)[redeemed.end - 1]
     return {
         "discount_share": share(discount, history),
         "discount_share_change": share(discount, days_28) - share(discount, history),
         "coupon_share": share(coupon, history),
         "coupon_order_share_84d": ratio(days_84.total(with_coupon), days_84.count),
-        "redemptions_84d": cutoffs.window(log.redemptions, 84).count.astype(np.float64),
-        "days_since_redemption": np.where(never, np.nan, cutoffs.since(last_redeemed) / SECONDS_PER_DAY),
     }
 
 
 SAVINGS = Family(
     name="savings",
     meaning="how much the customer depends on discounts and coupons",
-    tables=("orders", "order_lines", "redemptions"),
+    tables=("orders", "order_lines"),
     features=(
         Feature(
             "discount_share",
@@ -77,19 +70,6 @@ SAVINGS = Family(
             "used a coupon in {coupon_order_share_84d:.0%} of the orders of the last 84 days",
             null=_NO_ORDER_84D,
             maximum=1,
-        ),
-        Feature(
-            "redemptions_84d",
-            "campaign coupons redeemed in the last 84 days",
-            "redemptions",
-            "redeemed {redemptions_84d:.0f} campaign coupon(s) in the last 84 days",
-        ),
-        Feature(
-            "days_since_redemption",
-            "time from the last redemption of a campaign coupon to the cutoff",
-            "days of 24 hours",
-            "redeemed the last campaign coupon {days_since_redemption:.0f} days ago",
-            null="has never redeemed a campaign coupon",
         ),
     ),
     compute=_compute,

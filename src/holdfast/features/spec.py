@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from holdfast.features.log import Cutoffs, Log
+from holdfast.features.arithmetic import Floats
+from holdfast.features.cutoffs import Cutoffs
+from holdfast.features.log import Log
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,19 @@ class Feature:
 class Family:
     """Features computed together from the same tables; one Feast feature view.
 
-    ``compute`` returns, for each feature by name, an array with one value per customer-cutoff row of ``Cutoffs``. It
-    reads the log strictly before each row's cutoff.
+    ``compute`` looks at one customer at a time: it returns, for each feature by name, an array with one value per
+    customer-cutoff row of ``Cutoffs``, and reads the log strictly before each row's cutoff. A family that looks at all
+    customers at once has ``derive`` instead: from the features of everyone at one cutoff (in order of customer_id) it
+    returns those of its own. ``event_types`` are the types of events without any of which the family says nothing.
     """
 
     name: str
     meaning: str
     tables: tuple[str, ...]
     features: tuple[Feature, ...]
-    compute: Callable[[Log, Cutoffs], Mapping[str, NDArray[np.float64]]]
+    compute: Callable[[Log, Cutoffs], Mapping[str, Floats]] | None = None
+    derive: Callable[[Mapping[str, Floats]], Mapping[str, Floats]] | None = None
+    event_types: tuple[str, ...] = ()
 
     @property
     def view(self) -> str:

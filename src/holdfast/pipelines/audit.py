@@ -14,7 +14,8 @@ from holdfast import dataset, leakage
 from holdfast.errors import LeakageError, MissingDataError
 from holdfast.features.catalog import FAMILIES
 from holdfast.features.compute import compute
-from holdfast.features.log import Log
+from holdfast.features.log import Log, arrow
+from holdfast.features.spec import Family
 from holdfast.history import History
 from holdfast.labels import LABEL, labels
 from holdfast.leakage import Finding
@@ -73,8 +74,9 @@ class Audit:
             *leakage.population_leaks(rows, history, self._rules.population.active_days, zone),
             *self._split_leaks(rows, cutoff),
         ]
-        for day in recomputed:
-            findings += leakage.late_features(rows[rows["cutoff"] == day.isoformat()], self._as_of(then, day))
+        families = [one for one in FAMILIES if any(feature.name in rows.columns for feature in one.features)]
+        for day in recomputed if families else ():
+            findings += leakage.late_features(rows[rows["cutoff"] == day.isoformat()], self._as_of(then, day, families))
         return Report(len(rows), len(days), tuple(recomputed), tuple(findings))
 
     def _split_leaks(self, rows: pd.DataFrame, cutoff: date) -> list[Finding]:
@@ -85,12 +87,11 @@ class Audit:
         splits = dataset.splits(self._rules.training, horizon, complete_to=cutoff)
         return [one for split in splits for one in leakage.split_leaks(leakage.assigned(rows, split), horizon)]
 
-    def _as_of(self, tables: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
-        """All features of all customers, from nothing but what was known before the cutoff."""
+    def _as_of(self, tables: Mapping[str, pd.DataFrame], day: date, families: Sequence[Family]) -> pd.DataFrame:
+        """These families' features of all customers, from nothing but what was known before the cutoff."""
         zone = self._rules.shop.zone
-        known = leakage.known_before(tables, instant(day, zone))
-        log = Log.build(known["orders"], known["order_lines"], known["products"], known["redemptions"])
-        views = [view.set_index("customer_id") for view in compute(log, [day], zone).values()]
+        log = Log.build(arrow(leakage.known_before(tables, instant(day, zone))))
+        views = [view.set_index("customer_id") for view in compute(log, [day], zone, families).values()]
         return pd.concat([view.drop(columns=["cutoff", "event_timestamp"]) for view in views], axis=1).reset_index()
 
 

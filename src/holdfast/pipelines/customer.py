@@ -9,13 +9,16 @@ import pandas as pd
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.errors import MissingDataError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.features.catalog import families_in, present
 from holdfast.ports import FeatureStore, Operations
 
 
 @dataclass(frozen=True)
 class CustomerCard:
-    """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met."""
+    """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met.
+
+    Families that are off are left out.
+    """
 
     customer_id: str
     probability: float | None
@@ -29,7 +32,7 @@ class CustomerCard:
 def customer_card(customer_id: str, store: FeatureStore, operations: Operations) -> CustomerCard:
     """The customer's card. Raises MissingDataError when the online store knows nothing of them."""
     served = store.online([customer_id]).iloc[0]
-    if served[list(FEATURE_NAMES)].isna().all():
+    if served[present(served.index)].isna().all():
         raise MissingDataError(
             f"the online store knows no customer {customer_id!r}: the id is misspelt, they have never ordered, or the "
             "features DAG has not run yet."
@@ -48,7 +51,7 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations)
                 feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])
                 for feature in family.features
             }
-            for family in FAMILIES
+            for family in families_in(served.index)
         },
         campaigns=campaigns,
     )

@@ -20,9 +20,9 @@ from holdfast.errors import ArrivalError, BatchRefusedError, MissingDataError, S
 from holdfast.monitoring import freshness
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines import landed, ledger
+from holdfast.pipelines.earliest import earliest
 from holdfast.pipelines.judge import expect, judge
 from holdfast.pipelines.ledger import COUNTS, LEDGER, Entry
-from holdfast.pipelines.touched import TOUCHED, earliest, touched
 from holdfast.ports import Lake, Landing, Quality, Vault
 from holdfast.rules import Calendar, Ingestion
 from holdfast.schemas import ORDERS, TABLES, Home
@@ -55,7 +55,7 @@ class _Shard:
     entries: Sequence[Entry]
     accepted: Mapping[str, pd.DataFrame]
     rejected: pd.DataFrame
-    touched: pd.DataFrame
+    earliest: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -71,7 +71,6 @@ class _Shard:
                 accepted[str(batch)][name] = int(count)
         rejected = self.rejected[self.rejected["row"].notna()]
         duplicates = rejected[rejected["rule"] == str(RowRule.DUPLICATE)]
-        first = earliest(self.touched)
         return ledger.stamped(
             [
                 {
@@ -85,7 +84,7 @@ class _Shard:
                     "rejected": int((rejected[BATCH] == entry.batch).sum()),
                     "duplicates": int((duplicates[BATCH] == entry.batch).sum()),
                     "tables": json.dumps(accepted[entry.batch], sort_keys=True),
-                    "earliest": first.get(entry.batch),
+                    "earliest": self.earliest.get(entry.batch),
                 }
                 for entry in self.entries
             ],
@@ -341,7 +340,7 @@ class Ingest:
             entries=[*(file.entry for file in files), *others],
             accepted=judged.accepted,
             rejected=together([rejected, refusals]),
-            touched=touched(judged.accepted, self._lake, self._zone),
+            earliest=earliest(judged.accepted, self._lake, self._zone),
         )
 
     def _excess(self, file: _File, rejected: pd.DataFrame) -> str | None:
@@ -367,7 +366,7 @@ class Ingest:
             if not rows.empty:
                 store.append(name, rows, batches)
         entered = decided.ledger(self._now)
-        for name, rows in ((QUARANTINE, decided.rejected), (TOUCHED, decided.touched), (LEDGER, entered)):
+        for name, rows in ((QUARANTINE, decided.rejected), (LEDGER, entered)):
             if not rows.empty:
                 self._lake.append(name, rows, batches)
         late = entered.loc[entered["earliest"].notna() & (entered["earliest"] < entered["day"]), "earliest"]

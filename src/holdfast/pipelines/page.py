@@ -9,7 +9,9 @@ from datetime import date, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from holdfast.features.catalog import FAMILIES
+from holdfast.campaign.funnel import ArmFunnel
+from holdfast.features.catalog import FAMILIES, FEATURES
+from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
@@ -74,7 +76,11 @@ class TierRow:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the report shows. ``note`` says what to know about the data; ``probabilities`` is a plot (PNG)."""
+    """All that the report shows.
+
+    ``note`` says what to know about the data; ``probabilities`` is a plot (PNG); ``drifted`` are the features that have
+    moved since the champion's training.
+    """
 
     shop: str
     currency: str
@@ -89,7 +95,9 @@ class Page:
     model: ModelPart | None
     tiers: Sequence[TierRow]
     probabilities: bytes
+    drifted: Sequence[Drift]
     campaigns: Sequence[Account]
+    funnels: Mapping[str, Sequence[ArmFunnel]]
     card: CustomerCard
     provenance: Mapping[str, str]
 
@@ -104,12 +112,12 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": "{:,}".format, "data_uri": _data_uri, "amount": _amount}
-    return environment.get_template("report.html.j2").render(page=page, families=FAMILIES)
+    return environment.get_template("report.html.j2").render(page=page, families=FAMILIES, features=FEATURES)
 
 
 def _amount(value: float, unit: str, currency: str) -> str:
     """A feature's value as a person would write it, with its unit unless that is plain from the meaning."""
-    if unit.startswith("share"):
+    if unit.startswith(("share", "probability")):
         return f"{100 * value:,.1f} %"
     if unit.startswith(("ratio", "index")):
         return f"{value:,.2f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,13 +15,14 @@ from holdfast import expressions
 from holdfast.campaign import offers, policy
 from holdfast.campaign.definition import CONTROL, Arm, Audience, Campaign, CampaignRun
 from holdfast.campaign.eligibility import Objects, Reason, Standings, gate, zone_or
-from holdfast.campaign.messages import STAFF_CHANNELS, Composer, Personal
-from holdfast.campaign.messages import Case as CareCase
+from holdfast.campaign.messages import STAFF_CHANNELS, Composer
 from holdfast.campaign.outbox import Batch, Counts, check_sums
 from holdfast.campaign.planned import Coupons, messages_of, plain
 from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError, MissingDataError
 from holdfast.mapping import nearest
+from holdfast.pipelines.personal import personals
+from holdfast.pipelines.recommend import RECOMMENDATIONS
 from holdfast.ports import Channel, FeatureStore, Lake, Operations, OperationsTransaction
 from holdfast.rules import Outreach, Shop
 
@@ -168,7 +168,7 @@ class Planning:
                 pool, count = arm.offer.codes, len(treated)
                 codes = tx.ledger.take_codes(pool, count) if pool else self.new_codes(count)
                 coupons.append(Coupons(treated["customer_id"].tolist(), codes, terms))
-            contexts = _contexts(arm, treated, self._reasons(run) if _needs_reasons(arm) and len(treated) else {})
+            contexts = self._contexts(run, arm, treated)
             messages.append(
                 messages_of(
                     run, arm, treated=treated, window=window, terms=terms, outreach=self.outreach, contexts=contexts
@@ -177,6 +177,14 @@ class Planning:
         tx.add(run, selection, coupons, messages)
         counted = _tally(selection.assigned["arm"])
         tx.log(run.planned_at, "planner", "campaign.plan", run.id, {"definition": campaign.digest, "arms": counted})
+
+    def _contexts(self, run: CampaignRun, arm: Arm, treated: pd.DataFrame) -> list[dict[str, Any] | None]:
+        """What each message knows of its customer; None where it is nothing."""
+        customers = treated["customer_id"].tolist()
+        if not _depends_on_customer(arm, treated, self.lake):
+            return [None] * len(customers)
+        known = personals(self.lake, run.cutoff.isoformat(), customers)
+        return [known[one].as_json() if one in known else None for one in customers]
 
     def _try_out(self, campaign: Campaign, at: datetime) -> None:
         """Find a broken template or an unknown channel before anything is written."""
@@ -239,11 +247,6 @@ class Planning:
             "locale": plain(rows["locale"]),
         }
 
-    def _reasons(self, run: CampaignRun) -> dict[str, str]:
-        """Each scored customer's reasons, as the scores keep them (JSON)."""
-        rows = self.lake.read("scores", columns=["customer_id", "reasons"], where={"cutoff": [run.cutoff.isoformat()]})
-        return dict(zip(rows["customer_id"], rows["reasons"], strict=True))
-
 
 def known_run(tx: OperationsTransaction, campaign_id: str) -> CampaignRun:
     """The campaign run. Raises CampaignError when it was never planned."""
@@ -286,22 +289,7 @@ def _tally(words: pd.Series) -> dict[str, int]:
     return {str(word): int(count) for word, count in words.value_counts().items()}
 
 
-def _needs_reasons(arm: Arm) -> bool:
-    return bool(arm.message.by_reason) or arm.message.channel in STAFF_CHANNELS
-
-
-def _contexts(arm: Arm, treated: pd.DataFrame, reasons: Mapping[str, str]) -> list[dict[str, Any] | None]:
-    """What each message knows of its customer; None where it is nothing."""
-    if not reasons and treated["locale"].isna().all():
-        return [None] * len(treated)
-    contexts: list[dict[str, Any] | None] = []
-    names = ["customer_id", "locale", "tier", "probability", "value"]
-    for customer, locale, tier, probability, value in treated[names].itertuples(index=False):
-        own = json.loads(reasons.get(customer) or "[]")
-        case = None
-        if arm.message.channel in STAFF_CHANNELS:
-            case = CareCase(customer, tier, probability, value, tuple(one["text"] for one in own))
-        first = own[0]["family"] if own else None
-        personal = Personal(locale or Personal.locale, first, case=case)
-        contexts.append(None if personal == Personal() else personal.as_json())
-    return contexts
+def _depends_on_customer(arm: Arm, treated: pd.DataFrame, lake: Lake) -> bool:
+    """Whether the arm's messages say anything that differs between customers, besides address and coupon."""
+    own_words = bool(arm.message.by_reason) or arm.message.channel in STAFF_CHANNELS
+    return own_words or lake.exists(RECOMMENDATIONS) or bool(treated["locale"].notna().any())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 
 import pandas as pd
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.errors import MissingDataError
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
@@ -19,6 +20,7 @@ from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard, customer_card
+from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
@@ -31,8 +33,9 @@ from holdfast.rules import Rules
 
 @dataclass(frozen=True)
 class Reporting:
-    """``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
+    """``funnels`` gives the arms of a cutoff's campaign runs, by run.
 
+    ``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
     ``findings`` are what is missing or out of the ordinary among the landing files.
     """
 
@@ -41,6 +44,7 @@ class Reporting:
     registry: ModelRegistry
     operations: Operations
     accounts: Callable[[str], list[Account]]
+    funnels: Callable[[str], Mapping[str, Sequence[ArmFunnel]]]
     rules: Rules
     complete_to: date
     findings: Sequence[Finding]
@@ -67,7 +71,9 @@ class Reporting:
             model=self._model(cutoff),
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
+            drifted=drifted(self.lake, cutoff),
             campaigns=self.accounts(cutoff),
+            funnels=self.funnels(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),
         )

@@ -23,11 +23,11 @@ from holdfast import mapping
 from holdfast.contract import BATCH, RowRule
 from holdfast.errors import MissingDataError, SourceError
 from holdfast.pipelines import landed, ledger
+from holdfast.pipelines.earliest import earliest
 from holdfast.pipelines.ingest import QUARANTINE, REFUSED, Ingest
 from holdfast.pipelines.judge import Judged, expect, judge
 from holdfast.pipelines.ledger import LEDGER
 from holdfast.pipelines.quarantine import RESOLUTIONS, RESOLVED, resolution, standing
-from holdfast.pipelines.touched import TOUCHED, earliest, touched
 from holdfast.ports import Lake, Landing, Quality, Vault
 from holdfast.schemas import TABLES, Home
 
@@ -198,10 +198,10 @@ class Retry:
         if self._append(QUARANTINE, verdict.rejected, batch) < len(verdict.rejected):
             settled, complete = settled[settled["how"] != _OTHER_REASON], False
         complete &= self._append(RESOLUTIONS, settled, batch) == len(settled)
-        touching = touched(stored, self._lake, self._zone)
-        self._append(TOUCHED, touching, batch)
         counts = {name: len(some) for name, some in stored.items() if len(some)}
-        self._append(LEDGER, self._entry(path, batch, counts, earliest(touching).get(batch)), batch)
+        self._append(
+            LEDGER, self._entry(path, batch, counts, earliest(stored, self._lake, self._zone).get(batch)), batch
+        )
         return _Attempt(sum(counts.values()), complete)
 
     def _append(self, table: str, rows: pd.DataFrame, batch: str) -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.catalog import MODEL_SERVICE, families_in, present
 from holdfast.model.candidates import FittedModel
 from holdfast.model.reasons import top_reasons
 from holdfast.model.record import FeatureService, unserved
@@ -52,10 +52,11 @@ class Scoring:
         champion = self._registry.aliased("champion")
         if champion is None:
             raise MissingDataError("no model is champion yet. Run the train DAG first.")
-        why = unserved(champion, FeatureService(MODEL_SERVICE, FEATURE_NAMES))
+        known = self._store.snapshot(date.fromisoformat(cutoff))
+        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(known))))
         if why is not None:
             raise ModelError(f"{why}. Run the train DAG, so that a model of the present features takes its place.")
-        everyone = dataset.active(self._store.snapshot(date.fromisoformat(cutoff)), self._rules.population.active_days)
+        everyone = dataset.active(known, self._rules.population.active_days)
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model = self._registry.load(champion)
         scored = rows[["customer_id", "cutoff", "event_timestamp"]].assign(
@@ -109,15 +110,16 @@ def _expected_value(rows: pd.DataFrame, horizon_days: int) -> pd.Series:
 def _reasons(model: FittedModel, rows: pd.DataFrame, count: int) -> list[str]:
     """Per row, the customer's top reasons as JSON text."""
     contributions = model.contributions(rows)
-    values = rows[list(FEATURE_NAMES)].to_numpy(dtype=float)
+    names, families = present(rows), families_in(rows)
+    values = rows[names].to_numpy(dtype=float)
     return [
         json.dumps(
             [
                 asdict(reason)
                 for reason in top_reasons(
                     dict(zip(model.features, effect, strict=True)),
-                    dict(zip(FEATURE_NAMES, own, strict=True)),
-                    FAMILIES,
+                    dict(zip(names, own, strict=True)),
+                    families,
                     count,
                 )
             ],

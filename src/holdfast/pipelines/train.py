@@ -12,7 +12,7 @@ import pandas as pd
 
 from holdfast import dataset
 from holdfast.errors import MissingDataError, ModelError, SettingsError
-from holdfast.features.catalog import FAMILIES, FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
 from holdfast.model.backtest import backtest, fit_on, predict, rows_of
@@ -27,7 +27,6 @@ from holdfast.windows import instant
 BACKTESTS = "backtests"
 """The lake table of every candidate's out-of-time predictions, one row per run's cutoff, candidate and customer."""
 
-_SERVICE = FeatureService(MODEL_SERVICE, FEATURE_NAMES)
 _TABLES = sorted({table for family in FAMILIES for table in family.tables})
 
 
@@ -86,16 +85,17 @@ class Training:
         chosen, day, seed = candidate(name), date.fromisoformat(prepared["cutoff"]), self._rules.training.seed
         rows = self._scratch.read(prepared["path"])
         splits, cutoffs = self._splits(day), self._matured(day)
-        predictions = backtest(chosen, rows, splits, FEATURE_NAMES, seed)
+        features = present(rows)
+        predictions = backtest(chosen, rows, splits, features, seed)
         evaluation = evaluate(predictions)
-        model = fit_on(chosen, rows, cutoffs, FEATURE_NAMES, seed)
+        model = fit_on(chosen, rows, cutoffs, features, seed)
         run_id = self._registry.log(
             CandidateRun(
                 candidate=name,
                 cutoff=day,
                 trained_to=cutoffs[-1] + timedelta(days=self._rules.label.horizon_days),
                 model=model,
-                service=_SERVICE,
+                service=FeatureService(MODEL_SERVICE, tuple(features)),
                 evaluation=evaluation,
                 parameters=self._parameters(chosen, prepared),
                 lake_versions=prepared["lake_versions"],
@@ -156,14 +156,15 @@ class Training:
 
     def _incumbent(self, champion: ModelVersion, prepared: Mapping[str, Any]) -> Incumbent:
         """The champion's stored model, scored on the test cutoffs that it cannot have seen, if it still can score."""
-        why = unserved(champion, _SERVICE)
+        training = self._scratch.read(prepared["path"])
+        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(training))))
         if why is not None:
             return Incumbent(champion.version, champion.trained_to, None, why)
         tests = tuple(date.fromisoformat(one) for one in prepared["test_cutoffs"])
         later = trusted_cutoffs(tests, champion.trained_to)
         evaluation: Evaluation | None = None
         if later:
-            rows = rows_of(self._scratch.read(prepared["path"]), later)
+            rows = rows_of(training, later)
             evaluation = evaluate(predict(self._registry.load(champion), rows))
         return Incumbent(champion.version, champion.trained_to, evaluation)
 
@@ -219,7 +220,7 @@ def _require_features(rows: pd.DataFrame) -> None:
 
 def _median_customer(rows: pd.DataFrame) -> pd.DataFrame:
     """A made-up customer, the median in every feature, to show what the model takes without showing anyone's data."""
-    return rows[list(FEATURE_NAMES)].median().fillna(0.0).to_frame().T
+    return rows[present(rows)].median().fillna(0.0).to_frame().T
 
 
 def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: pd.DataFrame) -> dict[str, bytes]:

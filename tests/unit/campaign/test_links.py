@@ -24,6 +24,11 @@ def test_no_altered_token_is_read(place: int, sign: str) -> None:
     assert (LINKS.reference(altered) is None) or altered == TOKEN
 
 
+def test_a_token_with_other_spare_bits_is_altered_too() -> None:
+    twins = [TOKEN[:-1] + sign for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"]
+    assert [twin for twin in twins if LINKS.reference(twin)] == [TOKEN]
+
+
 @given(st.text(max_size=200))
 def test_whatever_is_no_token_is_nothing_and_no_error(token: str) -> None:
     assert LINKS.reference(token) is None

@@ -66,6 +66,32 @@ def test_the_campaign_that_ships_states_offer_code_validity_basket_and_way_out(s
         assert "score" not in body
 
 
+@pytest.mark.parametrize(
+    ("channel", "template"),
+    [("email", "win_back"), ("email", "win_back_sorry"), ("sms", "win_back_sms"), ("care_desk", "care_call")],
+)
+def test_every_template_that_ships_fills_in_every_language_with_and_without_what_a_customer_may_lack(
+    shipped: Composer, channel: str, template: str
+) -> None:
+    shipped.try_out(Message(channel=channel, template=template), COUPON, NOON)
+
+
+def test_a_chinese_reader_is_written_to_in_chinese(shipped: Composer) -> None:
+    envelope = composed(by=shipped, message=Message(channel="email", template="win_back"), personal=Personal("zh-CN"))
+    assert envelope.language == "zh"
+    for said in ("Anna，您好", "优惠码", "2017年12月17日", "退订"):
+        assert said in envelope.text
+        assert said in (envelope.html or "")
+
+
+def test_the_ticket_tells_the_reasons_and_how_to_begin(shipped: Composer) -> None:
+    message = Message(channel="care_desk", template="care_call")
+    ticket = composed(by=shipped, message=message, recipient="7", personal=Personal(case=CASE))
+    assert ticket.subject == "Call customer 7: high risk of leaving"
+    for said in ("usually orders every 12 days, silent for 31", "61 %", "A way to begin", "7KQ2-M0XD-9RTA"):
+        assert said in ticket.text
+
+
 def test_a_percentage_says_its_upper_limit() -> None:
     ten_percent = {"kind": "percent", "percent": "12.50", "maximum_discount": 8, "minimum_basket": 20, "valid_days": 14}
     coupon = issue("7", "CODE", campaign(offer=ten_percent).arms[0].offer, NOON, SHOP.zone)

@@ -36,6 +36,7 @@ def test_the_headers_name_one_sender_one_recipient_a_stable_id_and_the_time() ->
     assert message["Date"].datetime == NOON
     assert message["Message-ID"] == f"<{ENVELOPE.reference}@shop.example>"
     assert "win_back" not in message["Message-ID"]
+    assert message["Content-Language"] == "en"
 
 
 def test_marketing_carries_the_one_click_way_out_as_a_link_not_as_an_encoded_word() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.campaign.signing import TOLERANCE, is_signed, key_of, sign
+from holdfast.campaign.signing import TOLERANCE, is_signed, key_of, new_secret, sign
 from holdfast.errors import SettingsError
 from tests.fakes.operations import NOON
 
@@ -59,3 +59,5 @@ def test_a_weak_or_malformed_secret_is_refused_without_repeating_it(secret: str)
 
 def test_a_secret_gives_back_its_key() -> None:
     assert key_of("whsec_" + base64.b64encode(KEY).decode()) == KEY
+    assert len(key_of(new_secret())) == 32
+    assert new_secret() != new_secret()

@@ -8,22 +8,30 @@ from datetime import date
 import pandas as pd
 
 from holdfast.features.compute import compute
-from holdfast.features.log import Log
-from tests.fakes.shop import ZONE, Line, Redemption, Tables, tables
+from holdfast.features.log import Log, arrow
+from tests.fakes.shop import ZONE, Event, Line, Message, Redemption, Review, Tables, tables
 
 KEYS = ["customer_id", "cutoff", "event_timestamp"]
 
 
 def features(frames: Tables, cutoffs: Sequence[date]) -> pd.DataFrame:
     """All features of all families in one frame."""
-    log = Log.build(frames.orders, frames.order_lines, frames.products, frames.redemptions)
+    log = Log.build(arrow(vars(frames)))
     views = [view.set_index(KEYS) for view in compute(log, cutoffs, ZONE).values()]
     return pd.concat(views, axis=1, verify_integrity=True).reset_index()
 
 
-def customer(lines: Sequence[Line], cutoff: str, redemptions: Sequence[Redemption] = ()) -> dict[str, float]:
+def customer(  # noqa: PLR0917
+    lines: Sequence[Line],
+    cutoff: str,
+    redemptions: Sequence[Redemption] = (),
+    events: Sequence[Event] = (),
+    reviews: Sequence[Review] = (),
+    messages: Sequence[Message] = (),
+) -> dict[str, float]:
     """The features of the only customer, by name."""
-    (row,) = features(tables(lines, redemptions), [date.fromisoformat(cutoff)]).drop(columns=KEYS).to_dict("records")
+    shop = tables(lines, redemptions, events, reviews, messages)
+    (row,) = features(shop, [date.fromisoformat(cutoff)]).drop(columns=KEYS).to_dict("records")
     return row
 
 

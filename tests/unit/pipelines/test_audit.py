@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import windows
 from holdfast.errors import ImmatureLabelError, LeakageError, MissingDataError
-from holdfast.features.catalog import FEATURE_NAMES
+from holdfast.features.catalog import present
 from holdfast.leakage import Leak
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.train import Training
@@ -59,7 +59,7 @@ def test_features_that_run_into_the_label_window_are_found(bench: Bench) -> None
     days = [date.fromisoformat(day) for day in bench.prepared["train_cutoffs"]]
     late = features(bench.of, [day + HORIZON for day in days])
     late["cutoff"] = [(date.fromisoformat(day) - HORIZON).isoformat() for day in late["cutoff"]]
-    leaked = bench.clean.drop(columns=list(FEATURE_NAMES)).merge(
+    leaked = bench.clean.drop(columns=present(bench.clean)).merge(
         late.drop(columns="event_timestamp"), on=["customer_id", "cutoff"]
     )
     assert Leak.LATE_FEATURES in bench.leaks(leaked)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.page import Page, TierRow, render
-from tests.fakes.page import CAMPAIGN, CARD, IMAGE, MODEL, PAGE, REASON, SENT, page
+from tests.fakes.page import CAMPAIGN, CARD, CONTROLS, EMAILED, IMAGE, MODEL, PAGE, REASON, SENT, page
 
 
 class Parsed(HTMLParser):
@@ -93,7 +93,7 @@ def test_a_feature_is_told_by_its_meaning_with_its_unit_and_null_is_a_dash() -> 
         ("rhythm", "gap_growth", 2.686, "2.69"),
         ("activity", "amount_84d", 1585.6, "1,585.60 USD"),
         ("activity", "orders_trend", -1.0, "-1.00"),
-        ("basket", "categories_change", -9.0, "-9"),
+        ("choice", "categories_change", -9.0, "-9"),
     ],
 )
 def test_a_value_is_written_as_a_person_would(family: str, feature: str, value: float, written: str) -> None:
@@ -126,6 +126,7 @@ def hostile(word: str) -> Page:
             plots={word: b""},
         ),
         campaigns=(CAMPAIGN | {"campaign_id": word, "skipped": {word: 1}},),
+        funnels={word: (replace(EMAILED, arm=word), replace(CONTROLS, arm=word))},
         card=replace(
             CARD,
             customer_id=word,
@@ -209,3 +210,8 @@ def test_a_customer_who_is_not_scored_has_a_card_without_a_probability() -> None
 def test_a_skipped_customer_is_told_why() -> None:
     skipped = replace(SENT, skipped="no_consent", arm=None, code=None, valid_until=None, message=None)
     assert "win_back@2017-11-26 skipped – – no_consent" in text(page(card=replace(CARD, campaigns=(skipped,))))
+
+
+def test_every_arm_is_told_step_by_step_and_what_does_not_apply_is_left_open() -> None:
+    section = text(PAGE).partition("ordered since")[2].partition("Opened is counted")[0].split()
+    assert section == ["treatment", "250", "250", "231", "102", "17", "96", "control", "63", "–", "–", "–", "–", "21"]

@@ -104,7 +104,7 @@ def test_a_file_that_fits_nothing_is_told_why_for_every_input(tmp_path: Path) ->
 def test_families_without_their_tables_are_told_to_be_off(tmp_path: Path) -> None:
     shown = look(tmp_path, "export.csv", "order,buyer,at,money\no1,c1,2017-03-01,EUR\n")
     lacking = {one.family: one.lacking for one in shown.coverage}
-    assert "redemptions" in lacking["savings"]
+    assert "redemptions" in lacking["coupons"]
     assert any("order_lines" in tables for tables in lacking.values())
 
 

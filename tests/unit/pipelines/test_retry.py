@@ -17,7 +17,6 @@ from holdfast.errors import MissingDataError, QualityError
 from holdfast.mapping import Mapping
 from holdfast.pipelines.ingest import LEDGER, QUARANTINE
 from holdfast.pipelines.quarantine import standing
-from holdfast.pipelines.touched import touched_since
 from holdfast.rules import Ingestion
 from tests.fakes.lake import FakeLake
 from tests.fakes.landing_shop import Shop, first_day
@@ -100,14 +99,11 @@ def test_a_second_retry_changes_nothing(shop: Shop) -> None:
     assert {table: shop.lake.version(table) for table in tables} == before
 
 
-def test_a_retry_is_in_the_ledger_and_marks_whom_it_touches(shop: Shop) -> None:
-    version = touched_since(shop.lake, None).version
+def test_a_retry_is_in_the_ledger_with_the_day_from_which_it_changes_the_past(shop: Shop) -> None:
     shop.retry()
     [entry] = shop.lake.read(LEDGER).query("status == 'retried'").to_dict("records")
     assert entry["batch"].endswith("#retry-1")
     assert (entry["file"], entry["rows"], entry["accepted"], entry["earliest"]) == (FILE, 0, 4, "2017-03-02")
-    touched = touched_since(shop.lake, version).customers
-    assert touched.values.tolist() == [["c1", "2017-03-02"], ["c2", "2017-03-02"]]
 
 
 def test_without_a_mend_a_retry_writes_nothing(shop: Shop) -> None:
@@ -285,7 +281,6 @@ def assert_once(shop: Shop) -> None:
     )
     assert lines == [("o1", "p1"), ("o1", "p2"), ("o2", "p1"), ("o2", "p2")]
     assert left(shop) == [(4, "order_lines", "below minimum")]
-    assert not shop.lake.read("touched").duplicated(["batch", "customer_id"]).any()
 
 
 def half_mended(source: Mapping) -> Mapping:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.features.catalog import FEATURE_NAMES, MODEL_SERVICE
+from holdfast.features.catalog import MODEL_SERVICE, fed_by
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import Evaluation
 from holdfast.model.promotion import Verdict
@@ -25,7 +25,8 @@ from tests.fakes.scratch import FakeScratch
 from tests.fakes.small_shop import RULES, feature_store, shop
 
 CUTOFF = "2017-06-04"
-SERVICE = FeatureService(MODEL_SERVICE, FEATURE_NAMES)
+ON = tuple(feature.name for family in fed_by(["orders", "order_lines", "products"], []) for feature in family.features)
+SERVICE = FeatureService(MODEL_SERVICE, ON)
 PROMOTE = Verdict(True, "Promoted.", "auc", ())
 
 
@@ -38,7 +39,7 @@ class Bench:
 
     def crown(self, service: FeatureService = SERVICE) -> None:
         rows = self.store.snapshot(date.fromisoformat(CUTOFF))
-        features = rows[list(FEATURE_NAMES)]
+        features = rows[list(ON)]
         churned = (rows["days_since_order"] > 2 * rows["gap_mean_days"]).to_numpy(float)
         model = candidate("logistic").fit(features, churned, 7)
         day = date(2017, 6, 4)
@@ -150,21 +151,28 @@ def test_without_a_champion_nobody_is_scored(store: FakeFeatureStore) -> None:
 
 def test_a_champion_whose_feature_is_no_longer_served_scores_nobody(store: FakeFeatureStore) -> None:
     bench = Bench(store)
-    bench.crown(FeatureService(MODEL_SERVICE, (*FEATURE_NAMES, "favourite_colour")))
+    bench.crown(FeatureService(MODEL_SERVICE, (*ON, "favourite_colour")))
     with pytest.raises(ModelError, match=r"version 1 \(logistic\).*'churn_model_v1', of which favourite_colour are no"):
         bench.scoring.score(CUTOFF, 0)
 
 
 def test_a_champion_of_another_version_of_the_feature_service_scores_nobody(store: FakeFeatureStore) -> None:
     bench = Bench(store)
-    bench.crown(FeatureService("churn_model_v0", FEATURE_NAMES))
+    bench.crown(FeatureService("churn_model_v0", ON))
     with pytest.raises(ModelError, match=r"'churn_model_v0', but 'churn_model_v1' is served now.*Run the train DAG"):
+        bench.scoring.score(CUTOFF, 0)
+
+
+def test_a_champion_of_a_family_that_is_off_now_scores_nobody(store: FakeFeatureStore) -> None:
+    bench = Bench(store)
+    bench.crown(FeatureService(MODEL_SERVICE, (*ON, "rating_mean")))
+    with pytest.raises(ModelError, match="of which rating_mean are no longer served"):
         bench.scoring.score(CUTOFF, 0)
 
 
 def test_a_feature_added_since_does_no_harm(store: FakeFeatureStore) -> None:
     bench = Bench(store)
-    bench.crown(FeatureService(MODEL_SERVICE, FEATURE_NAMES[:-1]))
+    bench.crown(FeatureService(MODEL_SERVICE, ON[:-1]))
     bench.scoring.score(CUTOFF, 0)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from holdfast.errors import ImmatureLabelError, MissingDataError, ModelError, SettingsError
+from holdfast.features.log import COLUMNS
 from holdfast.model.record import FeatureService
 from holdfast.pipelines.train import BACKTESTS, Training
 from holdfast.rules import Rules
@@ -62,7 +63,7 @@ def test_the_training_set_spans_the_matured_cutoffs_and_says_what_it_rests_on(be
     prepared = bench.training.prepare(CUTOFF)
     assert (prepared["train_cutoffs"][0], prepared["train_cutoffs"][-1]) == ("2017-02-05", "2017-05-21")
     assert prepared["test_cutoffs"] == ["2017-05-07", "2017-05-21"]
-    assert prepared["lake_versions"] == {"order_lines": 0, "orders": 0, "products": 0, "redemptions": 0}
+    assert prepared["lake_versions"] == dict.fromkeys(COLUMNS, 0)
     rows = bench.scratch.read(prepared["path"])
     assert prepared["rows"] == len(rows)
     assert sorted(rows["cutoff"].unique()) == prepared["train_cutoffs"]

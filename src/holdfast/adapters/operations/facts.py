@@ -48,7 +48,7 @@ class Facts:
         """All of it, for one channel and marketing; all ``planned`` messages count against the caps, or leased ones."""
         return Known(
             self._addresses(channel),
-            self._consents("marketing", channel),
+            self.consents("marketing", channel),
             self._suppressed(channel),
             self._recent(caps, at, planned=planned),
         )
@@ -60,7 +60,7 @@ class Facts:
         query = select(ContactRow.customer_id, _ADDRESSES[channel]).where(self._among(ContactRow.customer_id))
         return self._in_order(dict(self._connection.execute(query).all()))
 
-    def _consents(self, purpose: str, channel: str) -> npt.NDArray[np.object_]:
+    def consents(self, purpose: str, channel: str) -> npt.NDArray[np.object_]:
         """The latest decision ("given", "withdrawn"); None where none was ever recorded."""
         # Of two decisions recorded at the same instant the withdrawal counts: "withdrawn" sorts after "given".
         latest_first = (ConsentRow.recorded_at.desc(), ConsentRow.status.desc())

@@ -18,7 +18,7 @@ from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.ledger import SqlLedger
 from holdfast.adapters.operations.models import AssignmentRow, Base, CampaignRow, OfferRow, OutboxRow, SkipRow
 from holdfast.adapters.operations.outbox import SqlOutbox
-from holdfast.adapters.operations.vault import SqlPreferences, change_gate
+from holdfast.adapters.operations.vault import change_gate
 from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import Campaign, CampaignRun
 from holdfast.campaign.eligibility import Known, explained
@@ -59,7 +59,6 @@ class Transaction:
         self._connection = connection
         self.outbox = SqlOutbox(connection)
         self.ledger = SqlLedger(connection)
-        self.preferences = SqlPreferences(connection)
 
     def run(self, campaign_id: str) -> CampaignRun | None:
         row = self._connection.execute(select(CampaignRow.__table__).where(CampaignRow.id == campaign_id)).one_or_none()

@@ -1,19 +1,16 @@
-"""The vault: contact details, consents and suppressions, from landing batches and from customers themselves."""
+"""The vault: contact details and consents, loaded from landing batches and read only in order to write to someone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from holdfast.adapters.operations import audit, database
+from holdfast.adapters.operations import database
 from holdfast.adapters.operations.database import Lock, hold
-from holdfast.adapters.operations.models import ConsentRow, ContactRow, GateRow, LoadedBatchRow, SuppressionRow
-from holdfast.campaign.feedback import Decision, SuppressionReason
+from holdfast.adapters.operations.models import ConsentRow, ContactRow, GateRow, LoadedBatchRow
 from holdfast.schemas import CONSENTS, CONTACTS, TABLES, Home
 
 _IDS_AT_ONCE = 10_000  # below SQLite's limit of 32,766 parameters
@@ -42,32 +39,6 @@ class SqlVault:
             elif table == CONSENTS.name:
                 _put_consents(connection, records)
         return len(records)
-
-
-class SqlPreferences:
-    """``ports.Preferences`` on one open connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def decide(self, decisions: Sequence[Decision]) -> int:
-        if decisions:
-            change_gate(self._connection)
-        return _put_consents(self._connection, [asdict(one) for one in decisions])
-
-    def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
-        change_gate(self._connection)
-        same = (
-            SuppressionRow.customer_id == customer_id,
-            SuppressionRow.channel == channel,
-            SuppressionRow.reason == reason,
-        )
-        if self._connection.scalar(select(func.count()).select_from(SuppressionRow).where(*same)):
-            return False
-        row = {"customer_id": customer_id, "channel": channel, "reason": reason.value}
-        self._connection.execute(insert(SuppressionRow).values(**row, recorded_at=at, source=source))
-        audit.append(self._connection, at=at, actor=source, action="suppress", subject=customer_id, details=row)
-        return True
 
 
 def change_gate(connection: Connection) -> None:
