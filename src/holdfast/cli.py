@@ -199,6 +199,7 @@ def up() -> None:
     from airflow.utils.db import initdb
 
     from holdfast.adapters.airflow.embedded import home_lock, printing_to
+    from holdfast.adapters.airflow.pools import create_pools
 
     # Ctrl-C, also where a shell started us in the background; a service manager; a closed terminal.
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -209,6 +210,7 @@ def up() -> None:
             terminal.say("Starting Airflow, MLflow and Feast …")
             with printing_to(settings.logs / "up.log"):
                 initdb()
+                create_pools()
                 wiring.feature_store().apply()
             running = opened.enter_context(stack.running(settings))
             terminal.show_addresses(running.addresses)

@@ -11,18 +11,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
+from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import CampaignRun
-from holdfast.campaign.eligibility import Standing
+from holdfast.campaign.eligibility import Known
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
 from holdfast.campaign.funnel import Progress
-from holdfast.campaign.offers import Coupon
-from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
+from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
+from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
+from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
@@ -31,6 +33,7 @@ from holdfast.mapping import Format
 from holdfast.model.candidates import FittedModel
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.rules import FrequencyCap, Outreach
 
 Alias = Literal["champion", "challenger"]
 
@@ -270,52 +273,128 @@ class ModelRegistry(Protocol):
         ...
 
 
-class OperationsTransaction(Protocol):
-    """One transaction on the operations database: all of what is written through it is kept, or none."""
+class Outbox(Protocol):
+    """The messages to deliver, on one open transaction."""
 
-    def run(self, campaign_id: str) -> CampaignRun | None:
-        """The campaign run as it was planned, or None."""
-        ...
+    def lease(self, batch: Batch, limit: int, worker: str, outreach: Outreach, at: datetime) -> Leased:
+        """Ask the send gate about up to ``limit`` due messages and hand out those that may leave.
 
-    def standings(self, customer_ids: Sequence[str], since: datetime) -> Mapping[str, Standing]:
-        """What is known about e-mailing each of these customers; ``recent_messages`` counts those planned since."""
-        ...
-
-    def add(self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupon]) -> None:
-        """Write the run, its assignments and skips, and per coupon the offer and its planned message."""
-        ...
-
-    def counts(self, campaign_id: str) -> Counts:
-        """The rows now held about the run."""
-        ...
-
-    def planned(self, campaign_id: str, shard: int, shards: int) -> list[int]:
-        """Outbox ids of the shard's planned messages, in the order of planning."""
-        ...
-
-    def claim(self, outbox_id: int, worker: str, at: datetime) -> Claim | None:
-        """Claim a planned message; None when it is no longer planned. Holds once the transaction is committed."""
-        ...
-
-    def coupon(self, campaign_id: str, customer_id: str) -> Coupon: ...
-
-    def finish(self, claim: Claim, outcome: Outcome, at: datetime) -> bool:
-        """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
-
-        A message that failed or was skipped voids its coupon.
+        The others are skipped, or wait until their quiet hours are over. Claims that have become stale are made
+        ``unknown`` first. Nobody else is handed the same message until the lease ends.
         """
         ...
 
-    def history(self, customer_id: str) -> list[CustomerRecord]:
-        """Every campaign run that met this customer, the latest first."""
+    def claim(self, lease: Lease, at: datetime) -> bool:
+        """Claim a leased message; False, with nothing changed, when the lease is no longer good.
+
+        It is not when it ended or was handed out anew, or when anything has changed that the gate was asked about.
+        The claim holds once the transaction is committed; only then may the message be sent.
+        """
+        ...
+
+    def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
+        """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
+
+        A message that failed voids its coupon. To be called before ``claim`` in a transaction that does both.
+        """
+        ...
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give back leases that were not claimed."""
+        ...
+
+    def answered(self, channel: str, up: bool, at: datetime) -> None:
+        """Tell the channel's circuit breaker whether the other side was there."""
+        ...
+
+    def entries(self, state: State | None, campaign_id: str | None, limit: int) -> list[OutboxEntry]:
+        """Messages as an operator sees them, in the order of planning."""
+        ...
+
+    def resolve(self, reference: str, delivered: bool, actor: str, at: datetime) -> None:
+        """Settle a message in doubt by a person's finding. Raises CampaignError when there is none of that name."""
+        ...
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many messages are planned, by channel."""
+        ...
+
+    def next_due(self, channel: str) -> datetime | None:
+        """When the next planned message of the channel is due; None when there is none."""
+        ...
+
+
+class Ledger(Protocol):
+    """The coupon ledger, on one open transaction."""
+
+    def import_codes(self, pool: str, codes: Sequence[str], actor: str, at: datetime) -> int:
+        """Put the shop's own codes into a pool; returns how many were new."""
+        ...
+
+    def take_codes(self, pool: str, count: int) -> list[str]:
+        """So many free codes of the pool, taken for good. Raises CampaignError when it holds too few."""
+        ...
+
+    def redeem(self, report: RedemptionReport, source: str, at: datetime) -> Redeemed:
+        """Record a redemption and say whether it counts; a report told again gets the same answer."""
+        ...
+
+    def balances(self, at: datetime) -> list[Balance]:
+        """What became of each campaign run's coupons."""
+        ...
+
+    def refusals(self) -> Mapping[str, int]:
+        """How many redemptions were refused, by outcome."""
+        ...
+
+
+class OperationsTransaction(Protocol):
+    """One transaction on the operations database: all of what is written through it is kept, or none."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def run(self, campaign_id: str) -> CampaignRun | None:
+        """The campaign run as it was planned, or None."""
         ...
 
     def run_ids(self) -> list[str]:
         """The ids of all campaign runs, in the order of planning."""
         ...
 
-    def lapse_claims(self, campaign_id: str, claimed_before: datetime) -> int:
-        """Make messages claimed before that moment ``unknown`` and return their number."""
+    def known(
+        self, customer_ids: Sequence[str], channels: Sequence[str], caps: Sequence[FrequencyCap], at: datetime
+    ) -> Mapping[str, Known]:
+        """What is known about contacting each of these customers, by channel; messages planned count as sent."""
+        ...
+
+    def add(
+        self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupons], messages: Sequence[Messages]
+    ) -> None:
+        """Write the run with its assignments, skips, coupons and planned messages."""
+        ...
+
+    def stop(self, campaign_id: str, actor: str, at: datetime) -> int:
+        """End a campaign run: none of its messages is claimed after it; returns how many were still planned."""
+        ...
+
+    def counts(self, campaign_id: str) -> Counts:
+        """The rows now held about the run."""
+        ...
+
+    def history(self, customer_id: str) -> list[CustomerRecord]:
+        """Every campaign run that met this customer, the latest first."""
+        ...
+
+    def log(self, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> None:
+        """Add an entry to the audit log."""
+        ...
+
+    def audited(self) -> Iterator[Entry]:
+        """The audit log in order."""
         ...
 
 

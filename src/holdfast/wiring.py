@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +41,18 @@ from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign.definition import Campaign, Message
 from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.lanes import channels_in
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
 from holdfast.campaign.mime import as_email, sender_address
+from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.pipelines import message_preview
+from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.customer import CustomerCard
@@ -56,7 +61,7 @@ from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
-from holdfast.pipelines.intervene import Intervention
+from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.quarantine import row_values, standing
@@ -65,6 +70,7 @@ from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
+from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
 from holdfast.ports import Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
@@ -312,8 +318,9 @@ def drift_watch() -> DriftWatch:
 
 
 def campaign_names() -> list[str]:
-    """The campaigns that the campaigns folder defines, by file name."""
-    return sorted(path.stem for path in settings().campaigns_dir.glob("*.yaml"))
+    """The campaigns that the campaigns folder defines, by file name, those of greater priority first."""
+    names = sorted(path.stem for path in settings().campaigns_dir.glob("*.yaml"))
+    return sorted(names, key=lambda name: -campaign(name).priority)
 
 
 def campaign(name: str) -> Campaign:
@@ -366,15 +373,51 @@ def composer() -> Composer:
     )
 
 
-def intervention() -> Intervention:
-    return Intervention(
+def planning() -> Planning:
+    own = rules()
+    return Planning(
         lake=lake(),
+        store=feature_store,
         operations=operations(),
         channels=channels(),
         composer=composer(),
-        shop=rules().shop,
+        shop=own.shop,
+        outreach=own.outreach,
+    )
+
+
+def sending() -> Sending:
+    return Sending(
+        operations=operations(),
+        channels=channels(),
+        composer=composer(),
+        outreach=rules().outreach,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
+    """The batches of these campaign runs' messages that leave by the lane."""
+    shards = rules().outreach.shards
+    return [batch for one in channels_in(lane, channels()) for batch in planning().batches(plans, one, shards)]
+
+
+def due_batches(lane: str) -> list[dict[str, Any]]:
+    """The batches of all due messages that leave by the lane."""
+    now, shards = datetime.now(UTC), rules().outreach.shards
+    with operations().reading() as tx:
+        due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
+    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+
+
+def send(batch: Mapping[str, Any]) -> Sent:
+    """Send one batch's due messages."""
+    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+
+
+def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
+    """What became of these campaign runs; CampaignError when the sums do not add up."""
+    return accounts(operations(), campaign_ids)
 
 
 def alerting() -> Alerting:
@@ -446,7 +489,7 @@ def reporting() -> Reporting:
         store=feature_store(),
         registry=registry(),
         operations=operations(),
-        intervention=intervention(),
+        accounts=partial(accounts_of, operations()),
         funnels=lambda cutoff: campaign_funnels(ProgressDatabase(_engine()), lake(), own, cutoff),
         rules=own,
         complete_to=arrivals.complete_to(),

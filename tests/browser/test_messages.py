@@ -41,7 +41,7 @@ def composer(project: Path) -> Composer:
 
 
 def mail(composer: Composer, given_name: str = "Anna", products: tuple[Product, ...] = PRODUCTS) -> Envelope:
-    terms = campaign().offer
+    terms = campaign().arms[0].offer
     return composer.compose(
         MESSAGE,
         key="win_back@2017-11-26:7:email",

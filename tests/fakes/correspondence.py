@@ -29,7 +29,8 @@ def sent(engine: Engine, customer: str, channel: str = "email", locale: str | No
         figures = {"probability": 0.6, "value": 20.0, "propensity": 0.5, "cost": Decimal(1)}
         connection.execute(insert(AssignmentRow).values(**assignment, **figures))
         message: dict[str, Any] = {"reference": name, "campaign_id": run, "customer_id": customer, "channel": channel}
-        times = {"planned_at": NOON, "due_at": NOON, "claimed_at": NOON, "finished_at": NOON}
+        message["timezone"] = "UTC"
+        times = {"planned_at": NOON, "due_at": NOON, "claimed_at": NOON, "finished_at": NOON, "not_after": NOON}
         context = None if locale is None else {"locale": locale, "reason": None, "products": [], "case": None}
         connection.execute(insert(OutboxRow).values(**message, **times, state="sent", attempts=1, context=context))
     return name

@@ -11,8 +11,8 @@ from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
 from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
-from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow
 from holdfast.pipelines.quarantine import Reason
 
@@ -89,6 +89,8 @@ CAMPAIGN = Account(
     skipped={"no_consent": 18},
     control=63,
     treated=250,
+    arms={"coupon": 250},
+    send_skips={"no_consent": 4},
     planned=250,
     sent=231,
     failed=7,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from holdfast.campaign.assignment import Arm
+from holdfast.campaign.definition import CONTROL
 from holdfast.campaign.outbox import State
 
 
@@ -49,7 +49,7 @@ def funnel(progress: Iterable[Progress], ordered: Collection[str]) -> list[ArmFu
     for one in progress:
         by_arm.setdefault(one.arm, []).append(one)
     return [
-        _arm(name, by_arm[name], ordered) for name in sorted(by_arm, key=lambda name: (name == Arm.CONTROL.value, name))
+        _arm(name, by_arm[name], ordered) for name in sorted(by_arm, key=lambda name: (name == CONTROL, name))
     ]
 
 

@@ -199,12 +199,13 @@ class Composer:
         if coupon is None:
             return dict.fromkeys(("discount", "at_most", "code", "minimum_basket", "last_day"))
         currency = self.shop.currency
-        most = money(coupon.maximum_discount, currency, locale)
+        terms = coupon.terms
+        most = money(terms.maximum_discount, currency, locale)
         return {
-            "discount": f"{coupon.percent.normalize():f}%" if coupon.percent else most,
-            "at_most": most if coupon.percent else None,
+            "discount": f"{terms.percent.normalize():f}%" if terms.percent else most,
+            "at_most": most if terms.percent else None,
             "code": coupon.code,
-            "minimum_basket": money(coupon.minimum_basket, currency, locale),
+            "minimum_basket": money(terms.minimum_basket, currency, locale),
             "last_day": day(last_day(coupon, self.shop.zone), locale),
         }
 

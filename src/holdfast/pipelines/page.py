@@ -13,8 +13,8 @@ from holdfast.campaign.funnel import ArmFunnel
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
-from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.quarantine import Reason
 
 

@@ -18,10 +18,10 @@ from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard, customer_card
 from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
-from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.score import SCORES
@@ -43,7 +43,7 @@ class Reporting:
     store: FeatureStore
     registry: ModelRegistry
     operations: Operations
-    intervention: Intervention
+    accounts: Callable[[str], list[Account]]
     funnels: Callable[[str], Mapping[str, Sequence[ArmFunnel]]]
     rules: Rules
     complete_to: date
@@ -72,7 +72,7 @@ class Reporting:
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
             drifted=drifted(self.lake, cutoff),
-            campaigns=self._campaigns(cutoff),
+            campaigns=self.accounts(cutoff),
             funnels=self.funnels(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),
@@ -122,11 +122,6 @@ class Reporting:
             verdict=(challenger.verdict if challenger else None) or "No verdict yet.",
             plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)},
         )
-
-    def _campaigns(self, cutoff: str) -> list[Account]:
-        with self.operations.reading() as tx:
-            runs = [campaign_id for campaign_id in tx.run_ids() if campaign_id.endswith(f"@{cutoff}")]
-        return self.intervention.account(runs)
 
     def _example(self, scores: pd.DataFrame) -> CustomerCard:
         """The card of the customer with the greatest value at risk."""

@@ -15,7 +15,7 @@ from holdfast.campaign.rendering import environment, render
 from holdfast.errors import CampaignError
 from tests.fakes.operations import LINKS, NOON, SHOP, campaign, composer
 
-COUPON = issue("7", "7KQ2-M0XD-9RTA", campaign().offer, NOON, SHOP.zone)
+COUPON = issue("7", "7KQ2-M0XD-9RTA", campaign().arms[0].offer, NOON, SHOP.zone)
 KEY = "win_back@2017-11-26:7:email"
 MESSAGE = Message(channel="email", template="m")
 CASE = Case("7", "high", 0.61, 200.0, ("usually orders every 12 days, silent for 31",))
@@ -94,7 +94,7 @@ def test_the_ticket_tells_the_reasons_and_how_to_begin(shipped: Composer) -> Non
 
 def test_a_percentage_says_its_upper_limit() -> None:
     ten_percent = {"kind": "percent", "percent": "12.50", "maximum_discount": 8, "minimum_basket": 20, "valid_days": 14}
-    coupon = issue("7", "CODE", campaign(offer=ten_percent).offer, NOON, SHOP.zone)
+    coupon = issue("7", "CODE", campaign(offer=ten_percent).arms[0].offer, NOON, SHOP.zone)
     assert composed({"m/body.en.txt.j2": "{{ discount }}, at most {{ at_most }}"}, coupon=coupon).text == (
         "12.5%, at most $8"
     )

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from holdfast.errors import SettingsError
 
 _BUSY_MILLISECONDS = 60_000
-_EXCLUSIVE_LOCK = 0x686F6C64  # any constant: PostgreSQL's advisory lock for planning, loading and migrating
+
+
+class Lock(IntEnum):
+    """What transactions wait for each other at. SQLite has one writer at a time, so that only PostgreSQL needs them."""
+
+    EXCLUSIVE = 0x686F6C64  # planning, loading and migrating
+    LEASES = 0x686F6C65  # handing out messages to send
+    GATE = 0x686F6C66  # shared by whoever relies on what the send gate was told, exclusive for whoever changes it
+    AUDIT = 0x686F6C67  # the end of the audit log
 
 
 def connect(url: str) -> Engine:
@@ -101,9 +110,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def exclusive(engine: Engine) -> Iterator[Connection]:
     """As ``writing``, and no other exclusive transaction runs meanwhile, in whatever process."""
     with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EXCLUSIVE_LOCK})
+        hold(connection, Lock.EXCLUSIVE)
         yield connection
+
+
+def hold(connection: Connection, lock: Lock, *, shared: bool = False) -> None:
+    """Wait for the lock and keep it until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(text(f"SELECT {function}(:key)"), {"key": int(lock)})
 
 
 def upgrade(url: str) -> None:

@@ -167,7 +167,8 @@ class RedemptionRow(Base):
 class OutboxRow(Base):
     """A message to deliver: one per treated customer and campaign run.
 
-    ``reference`` is what the message calls itself to the outside; ``due_at`` is the earliest moment to send it.
+    ``reference`` is what the message calls itself to the outside; ``due_at`` is the earliest moment to send it,
+    ``not_after`` the moment from which on it is too late.
     ``leased_by`` may claim it until ``lease_until``; ``epoch`` counts the leases and fences off a former holder.
     ``attempts`` counts claims. ``timezone`` is the customer's; ``context`` is what its words need and was known when it
     was planned. ``reason`` says why it was skipped, ``detail`` why it failed, waits or is in doubt.
@@ -181,7 +182,7 @@ class OutboxRow(Base):
         Index("ix_outbox_campaign_id_state", "campaign_id", "state"),
         Index("ix_outbox_customer_id", "customer_id"),
         Index("ix_outbox_channel_due_at", "channel", "due_at", "id", **_where("state = 'planned'")),
-        Index("ix_outbox_lease_until", "lease_until", **_where("state = 'claimed'")),
+        Index("ix_outbox_lease_until", "lease_until", **_where("lease_until IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
@@ -192,7 +193,8 @@ class OutboxRow(Base):
     state: Mapped[str] = mapped_column(String(20))
     planned_at: Mapped[datetime] = mapped_column(UtcInstant)
     due_at: Mapped[datetime] = mapped_column(UtcInstant)
-    timezone: Mapped[str | None] = mapped_column(_WORD)
+    not_after: Mapped[datetime] = mapped_column(UtcInstant)
+    timezone: Mapped[str] = mapped_column(_WORD)
     context: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     leased_by: Mapped[str | None] = mapped_column(_ID)
     lease_until: Mapped[datetime | None] = mapped_column(UtcInstant)

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from holdfast.adapters.operations import database, vault
+from holdfast.adapters.operations import audit, database
+from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, DeliveryRow, OutboxRow, SuppressionRow
+from holdfast.adapters.operations.vault import change_gate
 from holdfast.campaign.feedback import ALL_CHANNELS, Decision, SuppressionReason
 from holdfast.campaign.replies import CHANNELS, LIFTED_BY_CUSTOMER, MARKETING, Addressee, Choice, Told
 
@@ -56,9 +58,9 @@ class SqlReplies:
         suppressed = self._connection.execute(
             select(SuppressionRow.channel, SuppressionRow.reason).where(SuppressionRow.customer_id == customer_id)
         ).all()
-        choices = []
+        choices, facts = [], Facts(self._connection, [customer_id])
         for channel in CHANNELS:
-            consent = vault.latest_consents(self._connection, [customer_id], MARKETING, channel).get(customer_id)
+            consent = facts.consents(MARKETING, channel)[0]
             reachable = contact is not None and getattr(contact, _ADDRESSES[channel]) is not None
             if consent is None and not reachable:
                 continue
@@ -73,16 +75,20 @@ class SqlReplies:
         return choices
 
     def decide(self, decision: Decision) -> None:
+        change_gate(self._connection)
         self._connection.execute(insert(ConsentRow).values(**asdict(decision)))
 
     def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
         key = {"customer_id": customer_id, "channel": channel, "reason": reason.value}
         if self._connection.execute(select(SuppressionRow.customer_id).filter_by(**key)).first():
             return False
+        change_gate(self._connection)
         self._connection.execute(insert(SuppressionRow).values(**key, recorded_at=at, source=source))
+        audit.append(self._connection, at=at, actor=source, action="suppress", subject=customer_id, details=key)
         return True
 
     def lift(self, customer_id: str, channel: str) -> None:
+        change_gate(self._connection)
         self._connection.execute(
             delete(SuppressionRow).where(
                 SuppressionRow.customer_id == customer_id,

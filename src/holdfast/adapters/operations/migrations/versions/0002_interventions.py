@@ -162,7 +162,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(20), nullable=False),
         sa.CheckConstraint(
             "reason IN ('no_contact', 'no_consent', 'suppressed', 'holdout', 'control', 'frequency_cap', "
-            "'quiet_hours', 'not_chosen', 'budget', 'offer_ended', 'stopped')",
+            "'quiet_hours', 'budget', 'not_chosen', 'too_late', 'stopped')",
             name=op.f("ck_skips_reason_known"),
         ),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_skips_campaign_id_campaigns")),
@@ -201,7 +201,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("planned_at", UtcInstant(), nullable=False),
         sa.Column("due_at", UtcInstant(), nullable=False),
-        sa.Column("timezone", sa.String(60), nullable=True),
+        sa.Column("not_after", UtcInstant(), nullable=False),
+        sa.Column("timezone", sa.String(60), nullable=False),
         sa.Column("context", sa.JSON(), nullable=True),
         sa.Column("leased_by", sa.String(200), nullable=True),
         sa.Column("lease_until", UtcInstant(), nullable=True),
@@ -227,7 +228,7 @@ def upgrade() -> None:
     op.create_index("ix_outbox_campaign_id_state", "outbox", ["campaign_id", "state"])
     op.create_index("ix_outbox_channel_due_at", "outbox", ["channel", "due_at", "id"], **_where("state = 'planned'"))
     op.create_index("ix_outbox_customer_id", "outbox", ["customer_id"])
-    op.create_index("ix_outbox_lease_until", "outbox", ["lease_until"], **_where("state = 'claimed'"))
+    op.create_index("ix_outbox_lease_until", "outbox", ["lease_until"], **_where("lease_until IS NOT NULL"))
     op.create_table(
         "deliveries",
         sa.Column("id", sa.String(200), nullable=False),
