@@ -5,6 +5,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.campaign.envelope import Envelope, WayOut
 from holdfast.campaign.mime import as_email
@@ -64,7 +66,7 @@ def test_an_envelope_without_html_is_plain_text() -> None:
 
 @pytest.mark.parametrize("changes", [{"subject": "Hello\r\nBcc: all@shop.example"}, {"language": "en\r\nBcc: a@b"}])
 def test_a_line_break_never_reaches_the_headers(changes: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="linefeed"):
+    with pytest.raises(ValueError, match="line break"):
         as_email(replace(ENVELOPE, **changes), SENDER)
 
 
@@ -72,3 +74,25 @@ def test_a_line_break_never_reaches_the_headers(changes: dict[str, str]) -> None
 def test_a_sender_that_is_no_single_address_is_refused(sender: str) -> None:
     with pytest.raises(SettingsError, match="is not one address; write"):
         as_email(ENVELOPE, sender)
+
+
+def test_a_subject_and_a_senders_name_in_any_script_arrive_as_written() -> None:
+    message = arrived(replace(ENVELOPE, subject="超市送您 ¥5 优惠" * 8), "超市 <care@shop.example>")
+    assert message["Subject"] == "超市送您 ¥5 优惠" * 8
+    assert message["From"].addresses[0].display_name == "超市"
+
+
+@pytest.mark.parametrize("recipient", ["a@shop.example, b@shop.example", "a@shop.example\r\nBcc: b@shop.example", ""])
+def test_anything_but_one_recipient_is_refused(recipient: str) -> None:
+    with pytest.raises(ValueError, match="one plain"):
+        as_email(replace(ENVELOPE, recipient=recipient), SENDER)
+
+
+@given(st.text(), st.text(), st.text(min_size=1))
+def test_whatever_the_words_are_no_header_is_added_and_the_text_arrives(subject: str, language: str, body: str) -> None:
+    try:
+        message = arrived(replace(ENVELOPE, subject=subject, language=language, text=body))
+    except ValueError:
+        return
+    assert sorted(set(message.keys())) == sorted(arrived(ENVELOPE).keys())
+    assert message["To"] == "anna@shop.example"
