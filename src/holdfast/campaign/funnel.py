@@ -48,9 +48,7 @@ def funnel(progress: Iterable[Progress], ordered: Collection[str]) -> list[ArmFu
     by_arm: dict[str, list[Progress]] = {}
     for one in progress:
         by_arm.setdefault(one.arm, []).append(one)
-    return [
-        _arm(name, by_arm[name], ordered) for name in sorted(by_arm, key=lambda name: (name == CONTROL, name))
-    ]
+    return [_arm(name, by_arm[name], ordered) for name in sorted(by_arm, key=lambda name: (name == CONTROL, name))]
 
 
 def _arm(name: str, members: list[Progress], ordered: Collection[str]) -> ArmFunnel:

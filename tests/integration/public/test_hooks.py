@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
-from holdfast.adapters.operations.models import DeliveryRow, SuppressionRow
+from holdfast.adapters.operations import database
+from holdfast.adapters.operations.models import DeliveryRow, OfferRow, SuppressionRow
 from holdfast.adapters.operations.replies import RepliesDatabase
+from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.campaign.signing import sign
 from holdfast.pipelines.replies import Feedback, Preferences
-from holdfast.public.app import LARGEST_REPORT, Inbound, create_app, report_hook
-from tests.fakes.correspondence import rows, sent
+from holdfast.public.app import LARGEST_REPORT, Inbound, create_app, redemption_hook, report_hook
+from tests.fakes.correspondence import RUN, rows, sent
 from tests.fakes.operations import LINKS, NOON, operations_engine, reachable
 
 KEY, OLDER = b"k" * 32, b"o" * 32
@@ -130,3 +133,57 @@ def test_what_is_no_report_at_all_is_refused(client: TestClient, body: bytes) ->
 
 def test_an_endless_report_is_refused_before_it_is_read(client: TestClient) -> None:
     assert post(client, b" " * (LARGEST_REPORT + 1))[0] == 413
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Iterator[TestClient]:
+    """The app with the shop's hook; customer 7 holds the coupon 7KQ2, good until 17 December."""
+    sent(engine, "7")
+    offer = {"campaign_id": RUN, "customer_id": "7", "code": "7KQ2", "state": "issued", "amount": Decimal(5)}
+    terms = {"maximum_discount": Decimal(5), "minimum_basket": Decimal(25), "valid_from": NOON}
+    with database.writing(engine) as connection:
+        connection.execute(insert(OfferRow).values(**offer, **terms, valid_to=NOON + timedelta(days=21)))
+    hooks = {"redemptions": Inbound([KEY], redemption_hook(OperationsDatabase(engine)))}
+    preferences = Preferences(LINKS, RepliesDatabase(engine))
+    with TestClient(create_app("A Shop", preferences, hooks, lambda: NOON)) as client:
+        yield client
+
+
+def redeemed(shop: TestClient, *, key: bytes = KEY, **changes: object) -> tuple[int, dict]:
+    used = {"redemption_id": "r1", "code": "7KQ2", "redeemed_at": "2017-12-01T12:00:00Z", "basket": "42.50"}
+    body = json.dumps(used | {"discount": "5.00"} | changes).encode()
+    answer = shop.post("/hooks/redemptions", content=body, headers=sign(key, "r1", NOON, body))
+    return answer.status_code, answer.json()
+
+
+def test_a_coupon_counts_once_and_the_same_report_gets_the_same_answer(shop: TestClient) -> None:
+    for _ in range(2):
+        assert redeemed(shop) == (200, {"outcome": "accepted"})
+    assert redeemed(shop, redemption_id="r2") == (200, {"outcome": "already_redeemed"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"code": "NONE"}, "unknown_code"),
+        ({"redeemed_at": "2018-01-01T12:00:00Z"}, "expired"),
+        ({"basket": "24.99"}, "basket_too_small"),
+    ],
+)
+def test_a_coupon_that_does_not_count_is_told_why(shop: TestClient, changes: dict[str, object], outcome: str) -> None:
+    assert redeemed(shop, **changes) == (200, {"outcome": outcome})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"), [({"basket": "-1"}, "basket"), ({"redeemed_at": "2017-12-01"}, "redeemed_at")]
+)
+def test_a_redemption_that_is_not_as_described_is_told_where(
+    shop: TestClient, changes: dict[str, object], field: str
+) -> None:
+    status, answer = redeemed(shop, **changes)
+    assert (status, [fault["field"] for fault in answer["faults"]]) == (422, [field])
+
+
+def test_an_unsigned_redemption_is_not_heard(shop: TestClient) -> None:
+    assert redeemed(shop, key=b"x" * 32)[0] == 401
+    assert redeemed(shop) == (200, {"outcome": "accepted"})
