@@ -18,9 +18,12 @@ import typer
 
 from holdfast import (
     audit_cli,
+    campaign_cli,
+    coupons_cli,
     horizon_cli,
     lake_cli,
     message_cli,
+    outbox_cli,
     preferences_cli,
     quarantine_cli,
     source_cli,
@@ -41,6 +44,9 @@ app = typer.Typer(
 )
 
 
+app.add_typer(campaign_cli.app, name="campaign")
+app.add_typer(outbox_cli.app, name="outbox")
+app.add_typer(coupons_cli.app, name="coupons")
 app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")

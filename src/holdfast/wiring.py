@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import time
@@ -45,6 +46,7 @@ from holdfast.campaign.lanes import channels_in
 from holdfast.campaign.links import Links
 from holdfast.campaign.messages import Composer
 from holdfast.campaign.mime import as_email, sender_address
+from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
@@ -66,6 +68,7 @@ from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.recommend import Recommended, write_recommendations
+from holdfast.pipelines.redeem import redeem, reports_of
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
@@ -414,6 +417,13 @@ def due_batches(lane: str) -> list[dict[str, Any]]:
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
     return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+
+
+def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
+    """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reports = reports_of(list(csv.DictReader(opened)), file.name)
+    return redeem(operations(), reports, f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:

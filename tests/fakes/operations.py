@@ -42,7 +42,7 @@ TEMPLATES = {
     "m/body.en.html.j2": "<p>{{ code }}</p>",
 }
 LINKS = Links("https://shop.example/mail", ("a key for tests",))
-_COPIES = count()
+_COPIES, _BATCHES = count(), count()
 NOON = datetime(2017, 11, 26, 17, tzinfo=UTC)
 
 
@@ -105,7 +105,7 @@ def contacts(engine: Engine, emails: Mapping[str, str], names: Mapping[str, str]
 
 def decide(engine: Engine, customers: Iterable[str], status: str, at: datetime) -> None:
     """Record that these customers gave or withdrew consent at that moment."""
-    batch = f"{status} {at}"
+    batch = f"{status} {at} {next(_BATCHES)}"
     rows = [
         {
             "customer_id": c,

@@ -12,6 +12,7 @@ from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
 from holdfast.errors import SourceError
 from holdfast.ports import Operations
 
+_LONGEST_CODE = 60
 _COLUMNS = ("redemption_id", "code", "redeemed_at", "basket", "discount")
 
 
@@ -76,6 +77,17 @@ def report_of(row: Mapping[str, str | None], where: str) -> RedemptionReport:
 def reports_of(rows: Sequence[Mapping[str, str | None]], file: str) -> list[RedemptionReport]:
     """The redemptions of a file's rows; the header is row 1. Raises as ``report_of`` does."""
     return [report_of(row, f"{file}, row {number}") for number, row in enumerate(rows, start=2)]
+
+
+def codes_of(text: str, file: str) -> list[str]:
+    """The coupon codes of a file, one a line. Raises SourceError for a code with a blank in it, or none at all."""
+    codes = [line.strip() for line in text.splitlines() if line.strip()]
+    for number, code in enumerate(codes, start=1):
+        if len(code) > _LONGEST_CODE or not code.isprintable() or " " in code or "," in code:
+            raise SourceError(f"{file}, code {number}: {code[:80]!r} is no code; write one a line, without blanks")
+    if not codes:
+        raise SourceError(f"{file} holds no code; write one a line")
+    return codes
 
 
 def _instant(text: str, where: str) -> datetime:

@@ -23,6 +23,9 @@ from holdfast.errors import SettingsError
 _BUSY_MILLISECONDS = 60_000
 
 
+_TAKE, _SHARE = text("SELECT pg_advisory_xact_lock(:key)"), text("SELECT pg_advisory_xact_lock_shared(:key)")
+
+
 class Lock(IntEnum):
     """What transactions wait for each other at. SQLite has one writer at a time, so that only PostgreSQL needs them."""
 
@@ -117,8 +120,7 @@ def exclusive(engine: Engine) -> Iterator[Connection]:
 def hold(connection: Connection, lock: Lock, *, shared: bool = False) -> None:
     """Wait for the lock and keep it until the transaction ends."""
     if connection.dialect.name == "postgresql":
-        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        connection.execute(text(f"SELECT {function}(:key)"), {"key": int(lock)})
+        connection.execute(_SHARE if shared else _TAKE, {"key": int(lock)})
 
 
 def upgrade(url: str) -> None:

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, update
 
 from holdfast.adapters.operations import audit
+from holdfast.adapters.operations.columns import UtcInstant
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.models import (
@@ -46,6 +47,34 @@ from holdfast.windows import Window
 
 _LAPSED = "its sender ended between claim and mark: look for its reference at the channel, then resolve it"
 _MOST_TOKENS = 1e9  # any number above every burst
+
+
+# The statements of every single message, built once. One conditional update decides who has a message, whatever was
+# read before: the row count is the answer. The epoch is a fence: a claim that lapsed, or a lease that was handed out
+# anew, is no longer its old holder's.
+_OWN = and_(OutboxRow.id == bindparam("lease_id"), OutboxRow.epoch == bindparam("lease_epoch"))
+_CLAIM = (
+    update(OutboxRow)
+    .where(
+        _OWN,
+        OutboxRow.state == State.PLANNED,
+        OutboxRow.lease_until > bindparam("at", type_=UtcInstant),
+        select(GateRow.version).scalar_subquery() == bindparam("gate"),
+    )
+    .values(
+        state=State.CLAIMED.value,
+        claimed_at=bindparam("at", type_=UtcInstant),
+        lease_until=bindparam("ends", type_=UtcInstant),
+        attempts=OutboxRow.attempts + 1,
+    )
+)
+_MARK = (
+    update(OutboxRow)
+    .where(_OWN, OutboxRow.state == State.CLAIMED)
+    .values(state=bindparam("new_state"), detail=bindparam("new_detail"), lease_until=None)
+)
+_FINISH = _MARK.values(finished_at=bindparam("at", type_=UtcInstant))
+_PUT_BACK = _MARK.values(due_at=bindparam("at", type_=UtcInstant))
 
 
 class SqlOutbox:
@@ -94,38 +123,17 @@ class SqlOutbox:
         return Leased(leases, len(decided.skip), len(decided.postpone))
 
     def claim(self, lease: Lease, at: datetime) -> bool:
-        # One conditional update decides who has it, whatever was read before: the row count is the answer.
         hold(self._connection, Lock.GATE, shared=True)
         if at >= lease.until:
             return False
-        claimed = self._connection.execute(
-            update(OutboxRow)
-            .where(
-                OutboxRow.id == lease.outbox_id,
-                OutboxRow.state == State.PLANNED,
-                OutboxRow.epoch == lease.epoch,
-                OutboxRow.lease_until > at,
-                select(GateRow.version).scalar_subquery() == lease.gate,
-            )
-            .values(state=State.CLAIMED.value, claimed_at=at, lease_until=at + LEASE, attempts=OutboxRow.attempts + 1)
-        )
-        return claimed.rowcount == 1
+        own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch, "gate": lease.gate, "at": at}
+        return self._connection.execute(_CLAIM, own | {"ends": at + LEASE}).rowcount == 1
 
     def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
-        # The epoch is a fence: a claim that lapsed, or was handed out anew, is no longer its old holder's to finish.
-        stays = outcome.state is State.PLANNED
-        finished = self._connection.execute(
-            update(OutboxRow)
-            .where(OutboxRow.id == lease.outbox_id, OutboxRow.state == State.CLAIMED, OutboxRow.epoch == lease.epoch)
-            .values(
-                state=outcome.state.value,
-                detail=outcome.detail,
-                due_at=outcome.due_at if stays else OutboxRow.due_at,
-                finished_at=None if stays else at,
-                lease_until=None,
-            )
-        )
-        if finished.rowcount != 1:
+        own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch}
+        told = {"new_state": outcome.state.value, "new_detail": outcome.detail}
+        statement = _PUT_BACK if outcome.state is State.PLANNED else _FINISH
+        if self._connection.execute(statement, own | told | {"at": outcome.due_at or at}).rowcount != 1:
             return False
         if outcome.state is State.FAILED:
             self._void([lease.outbox_id])
