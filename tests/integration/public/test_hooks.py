@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,18 +15,20 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.models import DeliveryRow, OfferRow, SuppressionRow
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.campaign.feedback import Feedback as FeedbackKind
+from holdfast.campaign.replies import Told
 from holdfast.campaign.signing import sign
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.public.app import LARGEST_REPORT, Inbound, create_app, redemption_hook, report_hook
 from tests.fakes.correspondence import RUN, rows, sent
-from tests.fakes.operations import LINKS, NOON, operations_engine, reachable
+from tests.fakes.operations import BACKENDS, LINKS, NOON, operations_engine, reachable
 
 KEY, OLDER = b"k" * 32, b"o" * 32
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = operations_engine(tmp_path)
+@pytest.fixture(params=BACKENDS)
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
+    engine = operations_engine(tmp_path, request.param)
     reachable(engine, ["7"])
     return engine
 
@@ -86,6 +89,15 @@ def test_a_report_told_again_is_answered_and_counts_once(client: TestClient, eng
     post(client, report(reference, "opened"))
     assert post(client, report(reference, "opened")) == (200, {"recorded": False})
     assert len(rows(engine, DeliveryRow, "id")) == 1
+
+
+def test_a_report_told_many_times_at_once_counts_once(engine: Engine) -> None:
+    told = Told("e1", sent(engine, "7"), FeedbackKind.COMPLAINED, NOON)
+    feedback = Feedback(RepliesDatabase(engine))
+    with ThreadPoolExecutor(8) as at_once:
+        recorded = list(at_once.map(lambda _: feedback.receive("email", told, NOON), range(16)))
+    assert recorded.count(True) == 1
+    assert len(rows(engine, DeliveryRow, "id")) == len(suppressed(engine)) == 1
 
 
 def test_a_report_about_no_message_of_the_channel_changes_nothing(client: TestClient, engine: Engine) -> None:
