@@ -1,6 +1,6 @@
 """### Alert: the digest for whoever is on call
 
-After every outreach, tells by the channel `alert` of `config/channels.yaml` (an e-mail to one address, or a signed
+Every morning, tells by the channel `alert` of `config/channels.yaml` (an e-mail to one address, or a signed
 webhook) how many customers are at risk, what was sent, and what needs a person: messages in doubt, refused, waiting.
 
 **A re-run is safe.** It sends the digest again, marked with its time; nothing else is changed.
@@ -9,12 +9,12 @@ webhook) how many customers are at risk, what was sent, and what needs a person:
 import pendulum
 from airflow.sdk import dag, task
 
-from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, OUTREACH, cutoff_of
+from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, cutoff_of
 
 
 @dag(
     dag_id="alert",
-    schedule=[OUTREACH],
+    schedule="0 8 * * *",
     params={"cutoff": CUTOFF},
     doc_md=__doc__,
     **COMMON,

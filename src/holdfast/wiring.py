@@ -287,17 +287,18 @@ def write_message_page(name: str, messages: Mapping[str, Envelope]) -> Path:
 
 def public_app() -> FastAPI:
     """The preference page with the signed hooks whose keys are set."""
-    from holdfast.public.app import Inbound, create_app, report_hook
+    from holdfast.public.app import Inbound, create_app, redemption_hook, report_hook
 
     here, replies = settings(), RepliesDatabase(_engine())
     feedback = Feedback(replies)
     hooks = {}
     for name, keys in here.inbound_keys.items():
         kind, _, channel = name.partition("/")
-        if kind != "feedback" or not channel:
-            raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are feedback/<channel>")
+        if name != "redemptions" and (kind != "feedback" or not channel):
+            raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are redemptions and feedback/<channel>")
         signed_by = [key_of(key.get_secret_value()) for key in keys]
-        hooks[name] = Inbound(signed_by, report_hook(feedback, channel))
+        act = report_hook(feedback, channel) if channel else redemption_hook(operations())
+        hooks[name] = Inbound(signed_by, act)
     return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
 
 

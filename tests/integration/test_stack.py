@@ -38,7 +38,7 @@ DAGS = {
     "score": "holdfast_features",
     "intervene": "holdfast_scores",
     "report": "holdfast_outreach",
-    "alert": "holdfast_outreach",
+    "alert": "0 8 * * *",
 }
 REPORT = "<!doctype html><title>r</title><h1>Who is lapsing</h1><script>document.write('it ran')</script>"
 

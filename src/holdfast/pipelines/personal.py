@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -28,9 +28,10 @@ def personals(lake: Lake, cutoff: str, customer_ids: Sequence[str]) -> dict[str,
     found: dict[str, Personal] = {}
     for row in scores[scores["customer_id"].isin(wanted)].to_dict("records"):
         customer = str(row["customer_id"])
+        locale = locales.get(customer, DEFAULT_LANGUAGE)
         reasons: list[dict[str, Any]] = json.loads(row["reasons"])
         found[customer] = Personal(
-            locale=locales.get(customer, DEFAULT_LANGUAGE),
+            locale=locale,
             reason=reasons[0]["family"] if reasons else None,
             products=tuple(products.get(customer, ())),
             case=Case(
@@ -38,7 +39,7 @@ def personals(lake: Lake, cutoff: str, customer_ids: Sequence[str]) -> dict[str,
                 tier=str(row["tier"]),
                 probability=float(row["probability"]),
                 value=float(row["value"]),
-                reasons=tuple(str(reason["text"]) for reason in reasons),
+                reasons=tuple(_in_language(reason["text"], locale) for reason in reasons),
             ),
         )
     return found
@@ -67,6 +68,13 @@ def _products(lake: Lake, cutoff: str, wanted: set[str]) -> dict[str, list[Produ
             )
         )
     return shown
+
+
+def _in_language(text: str | Mapping[str, str], locale: str) -> str:
+    """A stored reason's words for someone with this locale: kept by language, or as one English text."""
+    if isinstance(text, str):
+        return text
+    return text.get(locale.partition("-")[0], text[DEFAULT_LANGUAGE])
 
 
 def _readable(name: str) -> str:

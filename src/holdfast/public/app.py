@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -17,9 +18,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.campaign.feedback import Feedback as FeedbackKind
+from holdfast.campaign.offers import RedemptionReport
 from holdfast.campaign.replies import Told
 from holdfast.campaign.signing import is_signed
+from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
+from holdfast.ports import Operations
 from holdfast.public import page
 from holdfast.public.words import language
 
@@ -28,6 +32,7 @@ LARGEST_FORM, LARGEST_REPORT = 10_000, 100_000
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
 
+Money = Annotated[Decimal, Field(ge=0, le=100_000_000, decimal_places=2)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -42,6 +47,19 @@ class _Report(BaseModel):
     occurred_at: AwareDatetime
     permanent: bool = False
     detail: Annotated[str, Field(max_length=500)] | None = None
+
+
+class _Redemption(BaseModel):
+    """The shop's word that a coupon was used."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    redemption_id: Word
+    code: Annotated[str, Field(min_length=1, max_length=60)]
+    redeemed_at: AwareDatetime
+    basket: Money
+    discount: Money
+    order_id: Word | None = None
 
 
 Hook = Callable[[bytes, str, datetime], object]
@@ -68,6 +86,17 @@ def report_hook(feedback: Feedback, channel: str) -> Hook:
         one = _Report.model_validate_json(body)
         told = Told(one.id, one.reference, one.kind, one.occurred_at, one.permanent, one.detail)
         return {"recorded": feedback.receive(channel, told, at)}
+
+    return act
+
+
+def redemption_hook(operations: Operations) -> Hook:
+    """What the shop's report of a redemption does: the answer says whether it counts, and if not, why."""
+
+    def act(body: bytes, _name: str, at: datetime) -> object:
+        one = _Redemption.model_validate_json(body)
+        report = RedemptionReport(one.redemption_id, one.code, one.redeemed_at, one.basket, one.discount, one.order_id)
+        return {"outcome": redeem(operations, [report], "webhook", at)[report.id].value}
 
     return act
 

@@ -18,14 +18,14 @@ from holdfast.campaign.replies import Choice
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import LARGEST_FORM, create_app
 from tests.fakes.correspondence import rows, sent
-from tests.fakes.operations import LINKS, NOON, decide, operations_engine, reachable
+from tests.fakes.operations import BACKENDS, LINKS, NOON, decide, operations_engine, reachable
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = operations_engine(tmp_path)
+@pytest.fixture(params=BACKENDS)
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
+    engine = operations_engine(tmp_path, request.param)
     reachable(engine, ["7", "8"])
     return engine
 

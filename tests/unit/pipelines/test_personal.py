@@ -83,6 +83,14 @@ def test_a_message_knows_locale_reason_products_and_case(lake: FakeLake) -> None
     }
 
 
+def test_reasons_kept_in_several_languages_are_told_in_the_customers_own(lake: FakeLake) -> None:
+    kept = [REASONS[0] | {"text": {"en": "silent for 31 days", "zh": "已有 31 天未下单"}}]
+    rows = lake.read("scores").assign(reasons=json.dumps(kept, ensure_ascii=False))
+    lake.replace("scores", rows, where={"cutoff": [CUTOFF]})
+    known = personals(lake, CUTOFF, ["a", "b"])
+    assert [known[one].case.reasons for one in "ab"] == [("已有 31 天未下单",), ("silent for 31 days",)]
+
+
 def test_without_recommendations_or_customer_data_a_message_still_has_its_reason(lake: FakeLake) -> None:
     known = personals(lake, CUTOFF, ["b"])["b"]
     assert (known.locale, known.reason, known.products) == ("en", "rhythm", ())

@@ -147,10 +147,10 @@ class ImportedCodeRow(Base):
 class RedemptionRow(Base):
     """A shop's report that a coupon was used, and the ledger's answer. A code is accepted once for ever."""
 
-    __tablename__ = "redemptions"
+    __tablename__ = "reported_redemptions"
     __table_args__ = (
         _among("outcome", Redeemed),
-        Index("uq_redemptions_code", "code", unique=True, **_where("outcome = 'accepted'")),
+        Index("uq_reported_redemptions_code", "code", unique=True, **_where("outcome = 'accepted'")),
     )
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)

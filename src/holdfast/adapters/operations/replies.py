@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from holdfast.adapters.operations import audit, database
 from holdfast.adapters.operations.facts import Facts
@@ -79,10 +80,10 @@ class SqlReplies:
         self._connection.execute(insert(ConsentRow).values(**asdict(decision)))
 
     def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
+        change_gate(self._connection)  # first: of two clicks at once the second sees the first
         key = {"customer_id": customer_id, "channel": channel, "reason": reason.value}
         if self._connection.execute(select(SuppressionRow.customer_id).filter_by(**key)).first():
             return False
-        change_gate(self._connection)
         self._connection.execute(insert(SuppressionRow).values(**key, recorded_at=at, source=source))
         audit.append(self._connection, at=at, actor=source, action="suppress", subject=customer_id, details=key)
         return True
@@ -98,17 +99,17 @@ class SqlReplies:
         )
 
     def tell(self, channel: str, told: Told, received_at: datetime) -> bool:
-        event = f"{channel}:{told.id}"
-        if self._connection.execute(select(DeliveryRow.id).where(DeliveryRow.id == event)).first():
+        event = {
+            "id": f"{channel}:{told.id}",
+            "reference": told.reference,
+            "kind": told.kind.value,
+            "occurred_at": told.occurred_at,
+            "received_at": received_at,
+            "detail": told.detail,
+        }
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(insert(DeliveryRow).values(event))
+        except IntegrityError:  # its id is there, perhaps since a moment ago
             return False
-        self._connection.execute(
-            insert(DeliveryRow).values(
-                id=event,
-                reference=told.reference,
-                kind=told.kind.value,
-                occurred_at=told.occurred_at,
-                received_at=received_at,
-                detail=told.detail,
-            )
-        )
         return True

@@ -67,8 +67,8 @@ def _enter(connection: Connection, table: str, batches: Iterable[str]) -> list[s
 
 
 def _records(rows: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows as plain Python values, every kind of missing value as None."""
-    plain = rows.loc[:, list(names)].astype(object)
+    """The rows as plain Python values, every kind of missing value, and a missing column, as None."""
+    plain = rows.reindex(columns=list(names)).astype(object)
     return [
         {
             str(name): None if pd.isna(value) else value.to_pydatetime() if isinstance(value, pd.Timestamp) else value

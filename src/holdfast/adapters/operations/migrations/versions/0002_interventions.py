@@ -111,7 +111,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("table_name", "batch", name=op.f("pk_loaded_batches")),
     )
     op.create_table(
-        "redemptions",
+        "reported_redemptions",
         sa.Column("id", sa.String(200), nullable=False),
         sa.Column("code", sa.String(60), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
@@ -124,11 +124,13 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "outcome IN ('accepted', 'unknown_code', 'void', 'too_early', 'expired', 'basket_too_small', "
             "'already_redeemed')",
-            name=op.f("ck_redemptions_outcome_known"),
+            name=op.f("ck_reported_redemptions_outcome_known"),
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_redemptions")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reported_redemptions")),
     )
-    op.create_index("uq_redemptions_code", "redemptions", ["code"], unique=True, **_where("outcome = 'accepted'"))
+    op.create_index(
+        "uq_reported_redemptions_code", "reported_redemptions", ["code"], unique=True, **_where("outcome = 'accepted'")
+    )
     op.create_table(
         "suppressions",
         sa.Column("customer_id", sa.String(200), nullable=False),
