@@ -2,7 +2,7 @@
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
 are put into the lake and into Feast's online store in one step. Kinds of customers (personas) are found before, where
-those in use are old. Beside it, each feature is compared with what the
+those in use are old, and each customer gets recommended products. Beside it, each feature is compared with what the
 champion learned from last.
 
 **A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.
@@ -49,6 +49,13 @@ def score() -> None:
 
         return wiring.scoring().score(cutoff, shard)
 
+    @task
+    def recommend(cutoff: str, parts: list[str]) -> dict:
+        """Products for every scored customer, for messages to show; into the lake."""
+        from holdfast import wiring
+
+        return wiring.recommend(cutoff, list(parts))
+
     @task(outlets=[SCORES])
     def publish(cutoff: str, parts: list[str], outlet_events=None) -> dict:
         """Tiers over all customers; scores into the lake and online."""
@@ -68,7 +75,7 @@ def score() -> None:
     drift(day)
     scored = score_shard.partial(cutoff=day).expand(shard=shards())
     personas(day) >> scored
-    publish(day, scored)
+    recommend(day, scored) >> publish(day, scored)
 
 
 score()

@@ -38,3 +38,11 @@ def project() -> Path:
 def settings() -> Settings:
     """The session's settings."""
     return Settings()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh operations database, on SQLite and on PostgreSQL."""
+    from tests.fakes.operations import operations_url
+
+    return operations_url(tmp_path, request.param)

@@ -73,3 +73,20 @@ def leakage(
     if report.findings:
         raise typer.Exit(1)
     terminal.show("[green]✓[/] nothing in it knows the future")
+
+
+@_command
+def chain() -> None:
+    """Check that no entry of the audit log was changed or removed; ends with code 1 if one was."""
+    from holdfast import wiring
+    from holdfast.campaign.audit import first_break
+
+    wiring.prepare()
+    with wiring.operations().reading() as tx:
+        entries = list(tx.audited())
+    broken = first_break(entries)
+    if broken is not None:
+        terminal.show(f"[red]✗[/] the audit log does not hold from entry {broken} on: it was changed outside Holdfast")
+        raise typer.Exit(1)
+    last = f"; the last is {entries[-1].hash}" if entries else ""
+    terminal.show(f"[green]✓[/] {len(entries):,} entries, an unbroken chain{last}")

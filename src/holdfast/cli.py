@@ -19,9 +19,14 @@ import typer
 from holdfast import (
     audit_cli,
     backtest_cli,
+    campaign_cli,
+    coupons_cli,
     horizon_cli,
     lake_cli,
+    message_cli,
     model_cli,
+    outbox_cli,
+    preferences_cli,
     quarantine_cli,
     source_cli,
     terminal,
@@ -41,11 +46,16 @@ app = typer.Typer(
 )
 
 
+app.add_typer(campaign_cli.app, name="campaign")
+app.add_typer(outbox_cli.app, name="outbox")
+app.add_typer(coupons_cli.app, name="coupons")
 app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
+app.add_typer(message_cli.app, name="message")
+app.add_typer(preferences_cli.app, name="preferences")
 
 
 class Sample(StrEnum):
@@ -208,6 +218,7 @@ def up() -> None:
     from airflow.utils.db import initdb
 
     from holdfast.adapters.airflow.embedded import home_lock, printing_to
+    from holdfast.adapters.airflow.pools import create_pools
 
     # Ctrl-C, also where a shell started us in the background; a service manager; a closed terminal.
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -218,6 +229,7 @@ def up() -> None:
             terminal.say("Starting Airflow, MLflow and Feast …")
             with printing_to(settings.logs / "up.log"):
                 initdb()
+                create_pools()
                 wiring.feature_store().apply()
             running = opened.enter_context(stack.running(settings))
             terminal.show_addresses(running.addresses)

@@ -65,10 +65,10 @@ def rollback() -> None:
     Scoring uses it from its next run on.
     """
     from holdfast import wiring
-    from holdfast.model.decision import Decision
+    from holdfast.model.approval import Approval
 
     who = f"{getpass.getuser()} on the command line"
-    restored = wiring.promotion().rollback(Decision(approved=True, by=who, at=datetime.now(UTC)))
+    restored = wiring.promotion().rollback(Approval(approved=True, by=who, at=datetime.now(UTC)))
     terminal.say(
         f"Version {restored.version} ({restored.candidate}) is the champion again; the score DAG's next run uses it."
     )

@@ -6,29 +6,35 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
+from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import CampaignRun
-from holdfast.campaign.eligibility import Standing
-from holdfast.campaign.offers import Coupon
-from holdfast.campaign.outbox import Claim, Counts, CustomerRecord, Outcome
+from holdfast.campaign.eligibility import Known
+from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.feedback import Decision, SuppressionReason
+from holdfast.campaign.funnel import Progress
+from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
+from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
+from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
+from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
-from holdfast.model.decision import Decision
+from holdfast.model.approval import Approval
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
+from holdfast.rules import FrequencyCap, Outreach
 
 Alias = Literal["champion", "challenger", "previous"]
 
@@ -268,7 +274,7 @@ class ModelRegistry(Protocol):
         """Write the gate's verdict on the version, and its ``story`` (Markdown) for whoever reviews it."""
         ...
 
-    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+    def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None:
         """Write the decision on the version and, if it is approved, make it the champion and its predecessor previous.
 
         Of several at once, one comes first. Raises ModelError when ``replacing`` (a version, None for nobody) is no
@@ -276,7 +282,7 @@ class ModelRegistry(Protocol):
         """
         ...
 
-    def rollback(self, decision: Decision) -> ModelVersion:
+    def rollback(self, decision: Approval) -> ModelVersion:
         """Let the previous champion and the present one change places; returns the version that is champion now.
 
         Raises ModelError when there is no previous champion.
@@ -292,52 +298,128 @@ class ModelRegistry(Protocol):
         ...
 
 
-class OperationsTransaction(Protocol):
-    """One transaction on the operations database: all of what is written through it is kept, or none."""
+class Outbox(Protocol):
+    """The messages to deliver, on one open transaction."""
 
-    def run(self, campaign_id: str) -> CampaignRun | None:
-        """The campaign run as it was planned, or None."""
-        ...
+    def lease(self, batch: Batch, limit: int, worker: str, outreach: Outreach, at: datetime) -> Leased:
+        """Ask the send gate about up to ``limit`` due messages and hand out those that may leave.
 
-    def standings(self, customer_ids: Sequence[str], since: datetime) -> Mapping[str, Standing]:
-        """What is known about e-mailing each of these customers; ``recent_messages`` counts those planned since."""
-        ...
-
-    def add(self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupon]) -> None:
-        """Write the run, its assignments and skips, and per coupon the offer and its planned message."""
-        ...
-
-    def counts(self, campaign_id: str) -> Counts:
-        """The rows now held about the run."""
-        ...
-
-    def planned(self, campaign_id: str, shard: int, shards: int) -> list[int]:
-        """Outbox ids of the shard's planned messages, in the order of planning."""
-        ...
-
-    def claim(self, outbox_id: int, worker: str, at: datetime) -> Claim | None:
-        """Claim a planned message; None when it is no longer planned. Holds once the transaction is committed."""
-        ...
-
-    def coupon(self, campaign_id: str, customer_id: str) -> Coupon: ...
-
-    def finish(self, claim: Claim, outcome: Outcome, at: datetime) -> bool:
-        """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
-
-        A message that failed or was skipped voids its coupon.
+        The others are skipped, or wait until their quiet hours are over. Claims that have become stale are made
+        ``unknown`` first. Nobody else is handed the same message until the lease ends.
         """
         ...
 
-    def history(self, customer_id: str) -> list[CustomerRecord]:
-        """Every campaign run that met this customer, the latest first."""
+    def claim(self, lease: Lease, at: datetime) -> bool:
+        """Claim a leased message; False, with nothing changed, when the lease is no longer good.
+
+        It is not when it ended or was handed out anew, or when anything has changed that the gate was asked about.
+        The claim holds once the transaction is committed; only then may the message be sent.
+        """
+        ...
+
+    def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
+        """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
+
+        A message that failed voids its coupon.
+        """
+        ...
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give back leases that were not claimed."""
+        ...
+
+    def answered(self, channel: str, up: bool, at: datetime) -> None:
+        """Tell the channel's circuit breaker whether the other side was there."""
+        ...
+
+    def entries(self, state: State | None, campaign_id: str | None, limit: int) -> list[OutboxEntry]:
+        """Messages as an operator sees them, in the order of planning."""
+        ...
+
+    def resolve(self, reference: str, delivered: bool, actor: str, at: datetime) -> None:
+        """Settle a message in doubt by a person's finding. Raises CampaignError when there is none of that name."""
+        ...
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many messages are planned, by channel."""
+        ...
+
+    def next_due(self, channel: str) -> datetime | None:
+        """When the next planned message of the channel is due; None when there is none."""
+        ...
+
+
+class Ledger(Protocol):
+    """The coupon ledger, on one open transaction."""
+
+    def import_codes(self, pool: str, codes: Sequence[str], actor: str, at: datetime) -> int:
+        """Put the shop's own codes into a pool; returns how many were new."""
+        ...
+
+    def take_codes(self, pool: str, count: int) -> list[str]:
+        """So many free codes of the pool, taken for good. Raises CampaignError when it holds too few."""
+        ...
+
+    def redeem(self, report: RedemptionReport, source: str, at: datetime) -> Redeemed:
+        """Record a redemption and say whether it counts; a report told again gets the same answer."""
+        ...
+
+    def balances(self, at: datetime) -> list[Balance]:
+        """What became of each campaign run's coupons."""
+        ...
+
+    def refusals(self) -> Mapping[str, int]:
+        """How many redemptions were refused, by outcome."""
+        ...
+
+
+class OperationsTransaction(Protocol):
+    """One transaction on the operations database: all of what is written through it is kept, or none."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def run(self, campaign_id: str) -> CampaignRun | None:
+        """The campaign run as it was planned, or None."""
         ...
 
     def run_ids(self) -> list[str]:
         """The ids of all campaign runs, in the order of planning."""
         ...
 
-    def lapse_claims(self, campaign_id: str, claimed_before: datetime) -> int:
-        """Make messages claimed before that moment ``unknown`` and return their number."""
+    def known(
+        self, customer_ids: Sequence[str], channels: Sequence[str], caps: Sequence[FrequencyCap], at: datetime
+    ) -> Mapping[str, Known]:
+        """What is known about contacting each of these customers, by channel; messages planned count as sent."""
+        ...
+
+    def add(
+        self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupons], messages: Sequence[Messages]
+    ) -> None:
+        """Write the run with its assignments, skips, coupons and planned messages."""
+        ...
+
+    def stop(self, campaign_id: str, actor: str, at: datetime) -> int:
+        """End a campaign run: none of its messages is claimed after it; returns how many were still planned."""
+        ...
+
+    def counts(self, campaign_id: str) -> Counts:
+        """The rows now held about the run."""
+        ...
+
+    def history(self, customer_id: str) -> list[CustomerRecord]:
+        """Every campaign run that met this customer, the latest first."""
+        ...
+
+    def log(self, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> None:
+        """Add an entry to the audit log."""
+        ...
+
+    def audited(self) -> Iterator[Entry]:
+        """The audit log in order."""
         ...
 
 
@@ -352,26 +434,83 @@ class Operations(Protocol):
         """Committed when the block ends, rolled back when it raises."""
         ...
 
+    def kept(self) -> AbstractContextManager[Callable[[], AbstractContextManager[OperationsTransaction]]]:
+        """``writing`` for many short transactions one after the other, all on one connection."""
+        ...
+
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
         """As ``writing``, with every other planner kept waiting: what one plan reads no other changes meanwhile."""
         ...
 
 
-class MailConnection(Protocol):
-    """An open way to the mail server."""
+class RepliesTransaction(Protocol):
+    """What customers choose and channels report: all of what is written in one transaction is kept, or none."""
 
-    def send(self, message: EmailMessage) -> None:
-        """Hand the message over; returning means that the server has taken responsibility for it.
+    def addressee(self, reference: str) -> Addressee | None:
+        """Who the message that calls itself ``reference`` went to; None when there is no such message."""
+        ...
 
-        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers), MessageRefusedError
-        (refused for good), AmbiguousDeliveryError (broken off after the message was handed over).
+    def choices(self, customer_id: str) -> list[Choice]:
+        """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Record a customer's decision about a channel."""
+        ...
+
+    def suppress(self, customer_id: str, channel: str, reason: SuppressionReason, source: str, at: datetime) -> bool:
+        """Contact the customer no more by ``channel`` ("all": by any); False when that was so already."""
+        ...
+
+    def lift(self, customer_id: str, channel: str) -> None:
+        """End those suppressions of the channel that a customer can end by choosing it again."""
+        ...
+
+    def tell(self, channel: str, told: Told, received_at: datetime) -> bool:
+        """Record a channel's report; False, with nothing changed, when it was recorded before."""
+        ...
+
+
+class Replies(Protocol):
+    """Where replies are kept."""
+
+    def reading(self) -> AbstractContextManager[RepliesTransaction]:
+        """A consistent view; nothing is written."""
+        ...
+
+    def writing(self) -> AbstractContextManager[RepliesTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+
+class CampaignProgress(Protocol):
+    """How far the customers of campaign runs came."""
+
+    def runs(self, cutoff: date) -> list[str]:
+        """The ids of the runs on this cutoff's scores, in the order of planning."""
+        ...
+
+    def of(self, campaign_id: str) -> list[Progress]:
+        """Every assigned customer of the run, in no particular order."""
+        ...
+
+
+class ChannelConnection(Protocol):
+    """An open way to a channel's other side."""
+
+    def send(self, envelope: Envelope) -> None:
+        """Hand the message over; returning means that the other side has taken responsibility for it.
+
+        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers, or every message is
+        turned away), MessageRefusedError (this message is refused for good), AmbiguousDeliveryError (broken off after
+        the message was handed over).
         """
         ...
 
 
-class MailChannel(Protocol):
-    """Where e-mail goes."""
+class Channel(Protocol):
+    """Where the messages of one channel go: e-mail, SMS, push, care desk. Senders hold them by the channel's name."""
 
-    def connect(self) -> AbstractContextManager[MailConnection]:
+    def connect(self) -> AbstractContextManager[ChannelConnection]:
         """One connection for many messages, closed when the block ends. Raises ChannelUnavailableError."""
         ...

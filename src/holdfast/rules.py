@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _known_zone(name: str) -> str:
@@ -307,6 +308,74 @@ class Fairness(Rule):
     limits: FairnessLimits = FairnessLimits()
 
 
+def _clock_time(value: Any) -> Any:
+    if isinstance(value, int | float):  # YAML 1.1 reads 21:00 as a number to the base of sixty
+        raise ValueError('write a time of day in quotes, as in "21:00"')
+    return value
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_clock_time)]
+
+
+class FrequencyCap(Rule):
+    """No customer gets more than ``messages`` messages within any ``days`` days, over all campaigns and channels."""
+
+    messages: Annotated[int, Field(ge=1)]
+    days: Annotated[int, Field(ge=1, le=3650)]
+
+
+class QuietHours(Rule):
+    """From ``start`` to ``end`` by the customer's own clock nothing is sent; ``end`` may lie on the next day."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+
+    @model_validator(mode="after")
+    def _some_hours_are_left(self) -> QuietHours:
+        if self.start == self.end:
+            raise ValueError("start and end are the same, so that no hour would be left to send in; leave it out")
+        return self
+
+
+class Holdout(Rule):
+    """Customers withheld from every campaign, a ``share`` of all, drawn by hash of ``name`` and customer.
+
+    Another name draws others: a name a quarter, such as "2018Q1", gives the programme's effect quarter by quarter.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=60)] = "holdout"
+    share: Annotated[float, Field(ge=0, lt=1)] = 0
+
+
+class ChannelLimits(Rule):
+    """How fast all senders together may use a channel: ``per_minute`` on average, ``burst`` at once."""
+
+    per_minute: Annotated[float, Field(gt=0)]
+    burst: Annotated[int, Field(ge=1)]
+
+
+class Outreach(Rule):
+    """What holds for every campaign.
+
+    ``margin`` is the share of a sale that the shop keeps. A channel without ``limits`` is used as fast as it answers;
+    ``shards`` is how many senders share one channel's messages of a campaign.
+    """
+
+    frequency_caps: tuple[FrequencyCap, ...] = (FrequencyCap(messages=1, days=14),)
+    quiet_hours: QuietHours | None = None
+    holdout: Holdout = Holdout()
+    margin: Annotated[float, Field(gt=0, le=1)] = 1
+    limits: Mapping[str, ChannelLimits] = {}
+    shards: Annotated[int, Field(ge=1, le=1024)] = 2
+
+
+class Recommendations(Rule):
+    """How many ``products`` each customer is shown, chosen from the purchases of the last ``lookback_days``."""
+
+    products: Annotated[int, Field(ge=1, le=20)] = 4
+    lookback_days: Annotated[int, Field(ge=1)] = 364
+
+
 class Rules(Rule):
     """All business rules of one shop."""
 
@@ -319,3 +388,5 @@ class Rules(Rule):
     tiers: TierRule
     scoring: Scoring
     fairness: Fairness | None = None
+    outreach: Outreach = Outreach()
+    recommendations: Recommendations = Recommendations()

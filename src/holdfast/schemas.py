@@ -100,6 +100,10 @@ def _personal(name: str, meaning: str, longest: int = 1_000) -> Column:
     return Column(name, Type.STRING, meaning, nullable=True, longest=longest, privacy=Privacy.PERSONAL)
 
 
+def _direct(name: str, meaning: str, example: str | None = None) -> Column:
+    return Column(name, Type.STRING, meaning, nullable=True, longest=500, privacy=Privacy.DIRECT, example=example)
+
+
 def _money(name: str, meaning: str) -> Column:
     return Column(name, Type.FLOAT, meaning, minimum=0, maximum=1_000_000)
 
@@ -136,6 +140,9 @@ PRODUCTS = Table(
         Column("name", Type.STRING, "what customers know the product as", nullable=True),
         Column("price", Type.FLOAT, "list price in the shop's currency", nullable=True, minimum=0, maximum=1_000_000),
         Column("margin", Type.FLOAT, "what of the price is left after the product's own cost", nullable=True),
+        Column("stock", Type.FLOAT, "pieces that can be sold; 0 keeps it out of recommendations", nullable=True),
+        Column("picture", Type.STRING, "web address of a picture that messages may link to", nullable=True),
+        Column("page", Type.STRING, "web address of the product's own page", nullable=True),
     ),
 )
 
@@ -293,7 +300,9 @@ CONTACTS = Table(
     columns=(
         _customer("whom the details reach"),
         Column("email", Type.STRING, "e-mail address", privacy=Privacy.DIRECT, example="customer-1@shop.example"),
-        Column("given_name", Type.STRING, "how to address the customer", nullable=True, privacy=Privacy.DIRECT),
+        _direct("phone", "telephone number in international form", example="+12025550143"),
+        _direct("push_token", "the app's address for notifications", example="f3a9c1"),
+        _direct("given_name", "how to address the customer"),
     ),
 )
 
@@ -305,7 +314,7 @@ CONSENTS = Table(
     columns=(
         _customer("who decided"),
         Column("purpose", Type.STRING, "what for", allowed=("marketing",)),
-        Column("channel", Type.STRING, "by which channel", allowed=("email",)),
+        Column("channel", Type.STRING, "by which channel", allowed=("email", "sms", "push", "care_desk")),
         Column("status", Type.STRING, "the decision", allowed=("given", "withdrawn")),
         Column("recorded_at", Type.TIMESTAMP, "when it was recorded"),
     ),

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     home: Annotated[Path, Field(default_factory=lambda: _checkout() / "var", description="all that is written")]
     rules: Path | None = Field(default=None, description="business rules; default <project>/config/retention.yaml")
     campaigns: Path | None = Field(default=None, description="campaign files; default <project>/campaigns")
+    channels: Path | None = Field(default=None, description="channels; default <project>/config/channels.yaml")
     operations_url: str | None = Field(default=None, description="SQLAlchemy URL; default SQLite below home")
     mlflow_url: str | None = Field(default=None, description="MLflow tracking and registry URI; default SQLite")
     feast_registry_url: str | None = Field(default=None, description="SQLAlchemy URL of Feast's registry")
@@ -47,6 +48,25 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = False
+    dkim_key: Path | None = Field(default=None, description="PEM file with the RSA key that signs mail (DKIM)")
+    dkim_selector: str = "holdfast"
+    public_url: str | None = Field(
+        default=None, description="https address at which customers reach the preference page; default: this machine"
+    )
+    preferences_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    webhook_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
+    )
+    inbound_keys: dict[str, tuple[SecretStr, ...]] = Field(
+        default_factory=dict,
+        description="JSON object: lists of secrets (whsec_…) that inbound hooks are signed with, by hook, such as "
+        "feedback/email or redemptions",
+    )
+    link_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="JSON list of keys that sign preference links, the newest last; default: one made on first use",
+    )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
@@ -67,6 +87,10 @@ class Settings(BaseSettings):
     @property
     def rules_file(self) -> Path:
         return self.rules or self.project / "config" / "retention.yaml"
+
+    @property
+    def channels_file(self) -> Path:
+        return self.channels or self.project / "config" / "channels.yaml"
 
     @property
     def campaigns_dir(self) -> Path:
@@ -100,6 +124,15 @@ class Settings(BaseSettings):
     def mailbox(self) -> Path:
         """The Maildir that the local SMTP sink fills."""
         return self.home / "mail"
+
+    @property
+    def preferences_url(self) -> str:
+        return self.public_url or f"http://{self.loopback}:{self.preferences_port}"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys made on first use where none is set; readable by this user only."""
+        return self.home / "secrets"
 
     @property
     def reports(self) -> Path:

@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from jinja2 import FileSystemLoader
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
 from holdfast.adapters import environment, files, queries, sample
 from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.channels import configured
+from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
-from holdfast.adapters.email import SmtpChannel, SmtpServer
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.progress import ProgressDatabase
+from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
 from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
+from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.spark_engine import SparkEngine
+from holdfast.adapters.template_process import TemplateProcess
 from holdfast.adapters.yaml_files import load
-from holdfast.campaign import messages
-from holdfast.campaign.definition import Campaign
+from holdfast.campaign.definition import Campaign, Message
+from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.lanes import channels_in
+from holdfast.campaign.links import Links
+from holdfast.campaign.messages import Composer
+from holdfast.campaign.mime import as_email, sender_address
+from holdfast.campaign.offers import Redeemed
+from holdfast.campaign.outbox import Batch
+from holdfast.campaign.signing import key_of
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
+from holdfast.pipelines import message_preview
+from holdfast.pipelines.accounting import Account, accounts, accounts_of
+from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
@@ -50,20 +65,28 @@ from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
+from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
-from holdfast.pipelines.intervene import Intervention
+from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
+from holdfast.pipelines.recommend import Recommended, write_recommendations
+from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
+from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
-from holdfast.ports import Alias, FeatureEngine
+from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def settings() -> Settings:
@@ -277,13 +300,71 @@ def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
 
 
+def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+    """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
+    message = Message(channel=channel, template=template)
+    if customer_id is None:
+        return message_preview.invented(composer(), message, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+
+
+def message_source(template: str, locale: str, at: datetime) -> str:
+    """The raw e-mail that an invented customer who has everything would get."""
+    specimens = composer().specimens(
+        Message(channel="email", template=template), message_preview.coupon(rules().shop, at), at
+    )
+    envelope = next(one.envelope for one in specimens if (one.locale, one.customer) == (locale, "full"))
+    return as_email(envelope, settings().smtp_sender).as_bytes().replace(b"\r\n", b"\n").decode("ascii")
+
+
+def write_message_page(name: str, messages: Mapping[str, Envelope]) -> Path:
+    """Write the messages as a page beside the reports and return its path."""
+    path = settings().reports / "messages" / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, message_preview.page(f"Messages of template {name}", messages).encode())
+    return path
+
+
+def public_app() -> FastAPI:
+    """The preference page with the signed hooks whose keys are set."""
+    from holdfast.public.app import Inbound, create_app, redemption_hook, report_hook
+
+    here, replies = settings(), RepliesDatabase(_engine())
+    feedback = Feedback(replies)
+    hooks = {}
+    for name, keys in here.inbound_keys.items():
+        kind, _, channel = name.partition("/")
+        if name != "redemptions" and (kind != "feedback" or not channel):
+            raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are redemptions and feedback/<channel>")
+        signed_by = [key_of(key.get_secret_value()) for key in keys]
+        act = report_hook(feedback, channel) if channel else redemption_hook(operations())
+        hooks[name] = Inbound(signed_by, act)
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+
+
+def serve_public() -> None:
+    """Serve the public app on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    # No access log: the path of a preference page is its key.
+    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
+    """Write recommended products for every customer in these parts of a scoring run."""
+    scored = pd.concat([_scratch().read(part)["customer_id"] for part in parts])
+    return write_recommendations(lake(), rules(), cutoff, sorted(scored))
+
+
 def drift_watch() -> DriftWatch:
     return DriftWatch(lake(), feature_store(), registry(), rules())
 
 
 def campaign_names() -> list[str]:
-    """The campaigns that the campaigns folder defines, by file name."""
-    return sorted(path.stem for path in settings().campaigns_dir.glob("*.yaml"))
+    """The campaigns that the campaigns folder defines, by file name, those of greater priority first."""
+    names = sorted(path.stem for path in settings().campaigns_dir.glob("*.yaml"))
+    return sorted(names, key=lambda name: -campaign(name).priority)
 
 
 def campaign(name: str) -> Campaign:
@@ -303,24 +384,102 @@ def mail_channel() -> SmtpChannel:
         SmtpServer(
             host=here.smtp_host,
             port=here.smtp_port,
-            hello=parseaddr(here.smtp_sender)[1].rpartition("@")[2],
+            hello=sender_address(here.smtp_sender).rpartition("@")[2],
             starttls=here.smtp_starttls,
             user=here.smtp_user,
             password=here.smtp_password.get_secret_value() if here.smtp_password else None,
-        )
+        ),
+        here.smtp_sender,
+        Dkim(here.dkim_selector, here.dkim_key.read_bytes()) if here.dkim_key else None,
     )
 
 
-def intervention() -> Intervention:
+def channels() -> dict[str, Channel]:
+    """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
-    return Intervention(
-        lake=lake(),
-        operations=operations(),
-        channel=mail_channel(),
-        templates=messages.environment(FileSystemLoader(here.campaigns_dir / "templates")),
+    rules_of = load(here.channels_file, configured.Channels)
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+
+
+def links() -> Links:
+    here = settings()
+    keys = tuple(key.get_secret_value() for key in here.link_keys)
+    return Links(here.preferences_url, keys or (kept_secret(here.secrets / "links"),))
+
+
+def composer() -> Composer:
+    here = settings()
+    return Composer(
+        render=TemplateProcess(here.campaigns_dir / "templates"),
         shop=rules().shop,
-        sender=here.smtp_sender,
+        links=links(),
+        contact=sender_address(here.smtp_sender),
+    )
+
+
+def planning() -> Planning:
+    own = rules()
+    return Planning(
+        lake=lake(),
+        store=feature_store,
+        operations=operations(),
+        channels=channels(),
+        composer=composer(),
+        shop=own.shop,
+        outreach=own.outreach,
+    )
+
+
+def sending() -> Sending:
+    return Sending(
+        operations=operations(),
+        channels=channels(),
+        composer=composer(),
+        outreach=rules().outreach,
         worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
+    """The batches of these campaign runs' messages that leave by the lane."""
+    shards = rules().outreach.shards
+    return [batch for one in channels_in(lane, channels()) for batch in planning().batches(plans, one, shards)]
+
+
+def due_batches(lane: str) -> list[dict[str, Any]]:
+    """The batches of all due messages that leave by the lane."""
+    now, shards = datetime.now(UTC), rules().outreach.shards
+    with operations().reading() as tx:
+        due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
+    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+
+
+def send(batch: Mapping[str, Any]) -> Sent:
+    """Send one batch's due messages."""
+    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+
+
+def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
+    """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reports = reports_of(list(csv.DictReader(opened)), file.name)
+    return redeem(operations(), reports, f"file {file.name}"[:60], at)
+
+
+def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
+    """What became of these campaign runs; CampaignError when the sums do not add up."""
+    return accounts(operations(), campaign_ids)
+
+
+def alerting() -> Alerting:
+    shop = rules().shop
+    return Alerting(
+        lake=lake(),
+        progress=ProgressDatabase(_engine()),
+        render=composer().render,
+        channel=channels().get(ALERT),
+        shop=shop.name,
+        currency=shop.currency,
     )
 
 
@@ -382,7 +541,8 @@ def reporting() -> Reporting:
         store=feature_store(),
         registry=registry(),
         operations=operations(),
-        intervention=intervention(),
+        accounts=partial(accounts_of, operations()),
+        funnels=lambda cutoff: campaign_funnels(ProgressDatabase(_engine()), lake(), own, cutoff),
         rules=own,
         complete_to=arrivals.complete_to(),
         findings=arrivals.findings(),

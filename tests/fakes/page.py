@@ -6,13 +6,14 @@ import dataclasses
 from datetime import UTC, date, datetime
 from typing import Any
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
 from holdfast.model.fairness import Fairness, Figure, Group
 from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
-from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow
 from holdfast.pipelines.quarantine import Reason
 
@@ -105,6 +106,8 @@ CAMPAIGN = Account(
     skipped={"no_consent": 18},
     control=63,
     treated=250,
+    arms={"coupon": 250},
+    send_skips={"no_consent": 4},
     planned=250,
     sent=231,
     failed=7,
@@ -116,6 +119,8 @@ CAMPAIGN = Account(
 )
 
 PERSONAS = PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826)
+EMAILED = ArmFunnel("treatment", assigned=250, planned=250, sent=231, opened=102, redeemed=17, ordered=96)
+CONTROLS = ArmFunnel("control", assigned=63, planned=None, sent=None, opened=None, redeemed=None, ordered=21)
 
 PAGE = Page(
     shop="A Shop",
@@ -145,6 +150,7 @@ PAGE = Page(
     personas=PERSONAS,
     drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
+    funnels={CAMPAIGN["campaign_id"]: (EMAILED, CONTROLS)},
     card=CARD,
     provenance={"lake": "orders v10"},
 )

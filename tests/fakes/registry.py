@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
-from holdfast.model.decision import Decision
+from holdfast.model.approval import Approval
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
@@ -26,7 +26,7 @@ class FakeRegistry:
         self.verdicts: dict[str, Verdict] = {}
         self.feature_code = fingerprint()
         self.stories: dict[str, str] = {}
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: dict[str, Approval] = {}
 
     def log(self, run: CandidateRun) -> str:
         run_id = f"run-{len(self.runs) + 1}"
@@ -55,7 +55,7 @@ class FakeRegistry:
         self.stories[version.version] = story
         self.versions[version.version] = replace(version, verdict=verdict.reason)
 
-    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+    def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None:
         champion = self.aliases.get("champion")
         if champion == version.version:
             return
@@ -65,7 +65,7 @@ class FakeRegistry:
         if decision.approved:
             self._crown(version.version)
 
-    def rollback(self, decision: Decision) -> ModelVersion:
+    def rollback(self, decision: Approval) -> ModelVersion:
         if "previous" not in self.aliases:
             raise ModelError("there is no previous champion to go back to")
         self.decisions[self.aliases["champion"]] = decision

@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback that obeys the recipient's local part, as ``FakeMailChannel`` does."""
+"""A real SMTP server on loopback that obeys the recipient's local part, as ``FakeChannel`` does."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from email.message import EmailMessage
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.fakes.mail import word
+from tests.fakes.channel import word
 
 
 class Obedient:
-    """aiosmtpd's handler; ``delivered`` holds the messages taken and ``connections`` counts greetings."""
+    """aiosmtpd's handler.
+
+    ``delivered`` holds the messages taken, ``raw`` their bytes, and ``connections`` counts greetings.
+    """
 
     def __init__(self) -> None:
         self.delivered: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.connections = 0
         self.port = 0
 
@@ -47,6 +51,7 @@ class Obedient:
         if asked == "lost":
             server.transport.abort()
             return "250 never arrives"
+        self.raw.append(envelope.content)
         self.delivered.append(email.message_from_bytes(envelope.content, policy=email.policy.SMTP))
         return "250 OK"
 

@@ -17,8 +17,8 @@ from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import plots
+from holdfast.model.approval import Approval
 from holdfast.model.candidates import candidate
-from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import Check, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
@@ -37,7 +37,7 @@ ROWS = pd.DataFrame(np.random.default_rng(1).uniform(1, 60, (200, 2)), columns=F
 CHURNED = (ROWS["days_since_order"] > 2 * ROWS["gap_mean_days"]).to_numpy(float)
 PASSED = Verdict((Check("simple rules", True, "better than rhythm_rule"),))
 AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-YES, NO = Decision(True, "Ann", AT), Decision(False, "Ann", AT)
+YES, NO = Approval(True, "Ann", AT), Approval(False, "Ann", AT)
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,7 @@ DAGS = {
     "score": "holdfast_features",
     "intervene": "holdfast_scores",
     "report": "holdfast_outreach",
+    "alert": "0 8 * * *",
 }
 REPORT = "<!doctype html><title>r</title><h1>Who is lapsing</h1><script>document.write('it ran')</script>"
 
@@ -73,7 +74,7 @@ def test_every_part_of_airflow_is_healthy_when_the_addresses_are_printed(up: Up)
     }
 
 
-def test_the_six_dags_are_there_documented_scheduled_and_without_import_errors(up: Up, token: str) -> None:
+def test_the_dags_are_there_documented_scheduled_and_without_import_errors(up: Up, token: str) -> None:
     until(lambda: api(up, token, "/dags")["total_entries"] == len(DAGS), 60, "six DAGs")
     assert api(up, token, "/importErrors")["total_entries"] == 0
     for dag, schedule in DAGS.items():
@@ -179,6 +180,12 @@ def test_feast_answers_for_the_registered_service_and_knows_nobody_yet(up: Up) -
     assert status == 200
     assert {"customer_id", "days_since_order", "probability", "reasons"} <= set(names)
     assert told["results"][names.index("probability")]["values"] == [None]
+
+
+def test_the_preference_page_is_served_and_knows_no_forged_link(up: Up) -> None:
+    status, text, _ = answer(up.url("PREFERENCES", "/preferences/forged"))
+    assert status == 404
+    assert "This page does not exist" in text
 
 
 def test_mail_handed_to_the_stack_is_kept_in_its_mailbox(up: Up) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.adapters.yaml_files import load
+from holdfast.campaign.definition import Campaign
 from holdfast.errors import SettingsError
 from holdfast.mapping import Mapping
 from holdfast.rules import Rules
@@ -23,7 +24,7 @@ def test_the_committed_files_are_valid() -> None:
     assert load(PROJECT / "config" / "retention.yaml", Rules).label.horizon_days == 28
     for source in (PROJECT / "sources").rglob("*.yaml"):
         assert load(source, Mapping).inputs
-    for rules in (PROJECT / "config").glob("*.yaml"):
+    for rules in (PROJECT / "config" / name for name in ("retention.yaml", "online_retail.yaml")):
         shop = load(rules, Rules).shop
         assert load(PROJECT / "sources" / f"{shop.source}.yaml", Mapping).currency in (None, shop.currency)
 
@@ -80,3 +81,22 @@ def test_an_unknown_key_deep_in_a_mapping_is_told_its_neighbours(tmp_path: Path)
     path.write_text(text.replace("keep: distinct", "keeps: distinct"), encoding="utf-8")
     with pytest.raises(SettingsError, match=r"inputs\.transactions\.tables\.orders\.keeps: .*'keep'"):
         load(path, Mapping)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("name: win_back\nsmtp_password: hunter2", "smtp_password"),
+        ("arms:\n  - message: {api_key: abc123}", "arms.0.message.api_key"),
+        ("name: https://anna:hunter2@shop.example/", "name"),
+        ("name: whsec_a2V5a2V5a2V5", "name"),
+    ],
+)
+def test_a_secret_written_literally_is_refused_by_its_place_and_never_repeated(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    file = tmp_path / "campaign.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=rf"{place}: a secret is written literally") as caught:
+        load(file, Campaign)
+    assert not any(secret in str(caught.value) for secret in ("hunter2", "abc123", "a2V5"))

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
-from holdfast.model.decision import Decision
+from holdfast.model.approval import Approval
 from holdfast.model.evaluation import Intervals
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, RunRecord
@@ -123,7 +123,7 @@ class MlflowRegistry:
         client.set_model_version_tag(MODEL_NAME, version.version, "gate", "passed" if verdict.passed else "not passed")
         client.set_model_version_tag(MODEL_NAME, version.version, "verdict", verdict.reason)
 
-    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+    def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None:
         with self._alone():
             champion = self.aliased("champion")
             if champion is not None and champion.version == version.version:
@@ -137,7 +137,7 @@ class MlflowRegistry:
             if decision.approved:
                 self._crown(version, champion)
 
-    def rollback(self, decision: Decision) -> ModelVersion:
+    def rollback(self, decision: Approval) -> ModelVersion:
         with self._alone():
             champion, previous = self.aliased("champion"), self.aliased("previous")
             if champion is None or previous is None:

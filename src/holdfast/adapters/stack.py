@@ -121,6 +121,12 @@ def services(settings: Settings) -> list[Service]:
             at(settings.feast_port, "/health"),
             port=settings.feast_port,
         ),
+        Service(
+            "preferences",
+            (_program("holdfast"), "preferences", "serve"),
+            at(settings.preferences_port, "/health"),
+            port=settings.preferences_port,
+        ),
     ]
 
 
@@ -206,6 +212,7 @@ def _addresses(settings: Settings, password: str) -> list[Address]:
         Address("Airflow", url(settings.airflow_port), f"log in as admin, password {password}"),
         Address("MLflow", url(settings.mlflow_port), "no log-in; loopback only"),
         Address("Feast", url(settings.feast_port), "POST /get-online-features; loopback only"),
+        Address("Preferences", url(settings.preferences_port), "unsubscribe links of messages lead there"),
         Address(
             "Mail",
             f"smtp://{settings.smtp_host}:{settings.smtp_port}",

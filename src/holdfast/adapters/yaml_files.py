@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -11,6 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast.errors import SettingsError
 from holdfast.mapping import nearest
+
+_SECRET_KEY = re.compile(r"(?i)(password|passwd|passphrase|api_?key|access_?key|private_?key|token)$")
+# A password inside a URL, and the forms that widespread services give to their keys.
+_SECRET_TEXT = re.compile(
+    r"://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|"
+    r"\b(whsec_|sk_live_|xox[abp]-|gh[pousr]_|AKIA)[A-Za-z0-9+/=_-]{8,}"
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,11 +55,36 @@ def load(path: Path, model: type[Model]) -> Model:
         raise SettingsError(f"{path}, byte {error.start}: not UTF-8. Save the file as UTF-8.") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML. {error}") from error
+    literal = sorted(_literal_secrets(content))
+    if literal:
+        raise SettingsError(
+            "\n".join(
+                f"{path}: {key}: a secret is written literally. Change it, since others may have read it, and "
+                "leave it out; secrets belong in the environment, in HOLDFAST_… variables"
+                for key in literal
+            )
+        )
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = [_explain(model, fault["loc"], fault) for fault in error.errors(include_url=False)]
         raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def _literal_secrets(content: Any, place: str = "") -> Iterator[str]:
+    """The places of what looks like a secret; never its text. The name of one (``secret: sms``) is none."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            inner = f"{place}.{key}" if place else str(key)
+            if isinstance(value, str) and _SECRET_KEY.search(str(key)):
+                yield inner
+            else:
+                yield from _literal_secrets(value, inner)
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _literal_secrets(value, f"{place}.{number}")
+    elif isinstance(content, str) and _SECRET_TEXT.search(content):
+        yield place
 
 
 def _explain(model: type[BaseModel], place: tuple[int | str, ...], fault: Any) -> str:

@@ -6,30 +6,45 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
+from holdfast.expressions import Condition
 from holdfast.risk import Tier
-from holdfast.rules import Rule, Share
+from holdfast.rules import Rule, Share, TimeZoneName
+from holdfast.windows import Window, instant
+
+CONTROL = "control"
+"""What the arm is called whose customers nobody contacts."""
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+Cost = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=4)]
 PositiveMoney = Annotated[Decimal, Field(gt=0, max_digits=10, decimal_places=2)]
 Days = Annotated[int, Field(ge=1, le=3650)]
-TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[a-z0-9]+)+$")]
+TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=20)]
 
 
 class Audience(Rule):
     """Whom the campaign is meant for: customers of these risk tiers, worth at least ``minimum_value``.
 
-    ``personas`` are ids of kinds of customers (the report names them); without any, every kind is meant.
+    ``personas`` are ids of kinds of customers (the report names them); without any, every kind is meant. ``where`` is a
+    condition on their features as of the cutoff.
     """
 
     tiers: tuple[Tier, ...]
     minimum_value: Annotated[float, Field(ge=0)] = 0
     personas: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    where: Condition | None = None
+
+    @field_serializer("where")
+    def _as_written(self, where: Condition | None) -> dict[str, Any] | None:
+        """A condition has many optional parts, and refuses those that do not belong to it, even empty ones."""
+        return None if where is None else where.model_dump(mode="json", exclude_unset=True)
 
     @field_validator("tiers")
     @classmethod
@@ -46,12 +61,14 @@ class _Terms(Rule):
     """What every coupon says, whatever it takes off.
 
     ``assumed_redemption`` is the share of coupons expected to be used; it turns a coupon into an expected cost. The
-    default, 1, is the most the coupons can cost.
+    default, 1, is the most the coupons can cost. ``codes`` names the pool of imported codes to give out; left out,
+    codes are made.
     """
 
     minimum_basket: Money
     valid_days: Days
     assumed_redemption: Share = 1
+    codes: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=60)] | None = None
 
 
 class AmountOff(_Terms):
@@ -92,53 +109,172 @@ Offer = Annotated[AmountOff | PercentOff, Field(discriminator="kind")]
 class Budget(Rule):
     """What the campaign may spend: ``money`` (in the shop's currency, expected cost) and ``contacts`` (messages).
 
-    ``cost_per_contact`` is what one message costs by itself.
+    ``liability`` limits what its coupons take off if every one of them is used to the full.
     """
 
     money: Money
     contacts: Annotated[int, Field(ge=0)]
-    cost_per_contact: Money = Decimal(0)
+    liability: Money | None = None
 
 
-class ContactCap(Rule):
-    """No customer gets more than ``messages`` messages in ``days`` days, over all campaigns together."""
+class Message(Rule):
+    """The message: the channel that carries it and the template (a folder of ``campaigns/templates``) that it fills.
 
-    messages: Annotated[int, Field(ge=1)]
-    days: Days
+    ``by_reason`` names another template for customers whose first reason is of that feature family.
+    """
+
+    channel: ChannelName
+    template: TemplateName
+    by_reason: dict[str, TemplateName] = Field(default_factory=dict)
+
+    def template_for(self, reason: str | None) -> str:
+        return self.template if reason is None else self.by_reason.get(reason, self.template)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Every template that some customer may get, each once."""
+        return tuple(dict.fromkeys((self.template, *self.by_reason.values())))
 
 
-class MessageTemplates(Rule):
-    """The message: its channel, its subject (one line, a Jinja template) and the names of its body templates."""
+class Arm(Rule):
+    """One treatment: its message, its offer if it has one, and what it costs and is assumed to achieve.
 
-    channel: Literal["email"]
-    subject: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$")]
-    text: TemplateName
-    html: TemplateName
-
-
-class Campaign(Rule):
-    """One campaign: audience, randomised control, offer, limits and message.
-
-    Customers are taken in order of value at risk (probability × value), the greatest first, as far as the budget
-    reaches. ``control_share`` of them are contacted by nobody, so that the effect can be measured; it is never zero.
+    ``weight`` is its part of the treated customers beside the other arms'. ``cost_per_contact`` is what one message
+    costs by itself. ``assumed_effect`` is the share of the value at risk that it is assumed to save; the default, 1,
+    is the most that it can.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    message: Message
+    offer: Offer | None = None
+    weight: Annotated[float, Field(gt=0)] = 1
+    cost_per_contact: Cost = Decimal(0)
+    assumed_effect: Share = 1
+
+    @field_validator("name")
+    @classmethod
+    def _not_the_control(cls, name: str) -> str:
+        if name == CONTROL:
+            raise ValueError(f"{CONTROL!r} is what those are called whom nobody contacts; choose another name")
+        return name
+
+    @property
+    def cost(self) -> Decimal:
+        """Expected cost of treating one customer: the message, and the largest discount times its assumed use."""
+        return self.cost_per_contact + self.liability * Decimal(str(self.offer.assumed_redemption if self.offer else 0))
+
+    @property
+    def liability(self) -> Decimal:
+        """The most that one customer's coupon takes off."""
+        return self.offer.largest_discount if self.offer else Decimal(0)
+
+
+class ByRisk(Rule):
+    """The likeliest to churn first."""
+
+    by: Literal["risk"]
+
+
+class ByValueAtRisk(Rule):
+    """The greatest probability times expected margin first."""
+
+    by: Literal["value_at_risk"]
+
+
+class ByExpectedProfit(Rule):
+    """The greatest expected profit for the money first; whoever would cost more than is saved is left alone."""
+
+    by: Literal["expected_profit"]
+
+
+class AtRandom(Rule):
+    """Anyone whose probability lies in the band ``[at_least, below)``, in random order: to gather evidence."""
+
+    by: Literal["random"]
+    at_least: Share = 0
+    below: Annotated[float, Field(gt=0, le=1.01)] = 1.01
+
+    @model_validator(mode="after")
+    def _a_band(self) -> AtRandom:
+        if self.below <= self.at_least:
+            raise ValueError(f"below ({self.below}) must be greater than at_least ({self.at_least})")
+        return self
+
+
+class ByUplift(Rule):
+    """The greatest predicted effect of treatment on value first; needs the scores of an uplift model."""
+
+    by: Literal["uplift"]
+
+
+PolicyChoice = Annotated[ByRisk | ByValueAtRisk | ByExpectedProfit | AtRandom | ByUplift, Field(discriminator="by")]
+
+
+class Schedule(Rule):
+    """When its messages may leave: not before ``first_day``, and not after ``last_day`` or ``within_days`` of planning.
+
+    Days are calendar days of ``timezone``, by default the shop's.
+    """
+
+    first_day: date | None = None
+    last_day: date | None = None
+    within_days: Days = 7
+    timezone: TimeZoneName | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Schedule:
+        if self.first_day and self.last_day and self.last_day < self.first_day:
+            raise ValueError(f"last_day ({self.last_day}) must not lie before first_day ({self.first_day})")
+        return self
+
+    def window(self, planned_at: datetime, shop: ZoneInfo) -> Window:
+        """From when on, and until when, a message planned at that moment may leave."""
+        zone = ZoneInfo(self.timezone) if self.timezone else shop
+        start = max(planned_at, instant(self.first_day, zone)) if self.first_day else planned_at
+        end = start + timedelta(days=self.within_days)
+        return Window(start, min(end, instant(self.last_day + timedelta(days=1), zone)) if self.last_day else end)
+
+
+class Campaign(Rule):
+    """One campaign: audience, randomised control, policy, arms, limits and schedule.
+
+    Customers are taken in the policy's order as far as the budget reaches. ``control_share`` of them are contacted by
+    nobody, so that the effect can be measured; it is never zero. A ``transactional`` campaign (a recall, a notice about
+    an order) is exempt from the send gate: from consent, suppression, holdout, caps, quiet hours. Of campaigns planned
+    together, those of greater ``priority`` are planned first.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    purpose: Literal["marketing", "transactional"] = "marketing"
+    priority: int = 0
     audience: Audience
     control_share: Annotated[float, Field(gt=0, lt=1)]
-    offer: Offer
+    policy: PolicyChoice = ByValueAtRisk(by="value_at_risk")
+    arms: tuple[Arm, ...]
     budget: Budget
-    contact_cap: ContactCap
-    message: MessageTemplates
+    schedule: Schedule = Schedule()
+
+    @field_validator("arms")
+    @classmethod
+    def _some_and_each_name_once(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        if not arms:
+            raise ValueError("no arm is given, so that nobody would be treated; give at least one")
+        twice = [name for name, times in Counter(arm.name for arm in arms).items() if times > 1]
+        if twice:
+            raise ValueError(f"two arms are called {', '.join(twice)}; give each a name of its own")
+        return arms
 
     def run_id(self, cutoff: date) -> str:
         """The id of this campaign's run on the scores of ``cutoff``: ``win_back@2017-11-26``."""
         return f"{self.name}@{cutoff.isoformat()}"
 
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
+
     @property
-    def cost_per_customer(self) -> Decimal:
-        """Expected cost of treating one customer: the message, and the largest discount times its assumed use."""
-        return self.budget.cost_per_contact + self.offer.largest_discount * Decimal(str(self.offer.assumed_redemption))
+    def channels(self) -> tuple[str, ...]:
+        """The channels of its arms, each once."""
+        return tuple(dict.fromkeys(arm.message.channel for arm in self.arms))
 
     @property
     def digest(self) -> str:
@@ -150,13 +286,17 @@ class Campaign(Rule):
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """A campaign applied to the scores of one cutoff: ``scored`` customers, of whom ``audience`` are its audience."""
+    """A campaign applied to the scores of one cutoff: ``scored`` customers, of whom ``audience`` are its audience.
+
+    ``stopped_at`` is when a person ended it before its time.
+    """
 
     campaign: Campaign
     cutoff: date
     planned_at: datetime
     scored: int
     audience: int
+    stopped_at: datetime | None = None
 
     @property
     def id(self) -> str:

@@ -1,20 +1,25 @@
-"""The outbox's states, what each outcome of a send does to a message, and the sums that must hold."""
+"""The outbox: a message's states, what each outcome of a send does to it, when to try again, the sums that hold."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
-from holdfast.campaign.assignment import Arm
-from holdfast.campaign.definition import CampaignRun
-from holdfast.campaign.offers import OfferState
+from holdfast.campaign.definition import Arm, Campaign, CampaignRun
+from holdfast.campaign.offers import Coupon, OfferState
 from holdfast.errors import AmbiguousDeliveryError, CampaignError, ChannelError, TemporaryChannelError
+from holdfast.rules import ChannelLimits
 
 MAX_ATTEMPTS = 5
-STALE_AFTER = timedelta(minutes=15)  # far longer than one SMTP exchange with every time-out used up
+LEASE = timedelta(minutes=15)  # far longer than one exchange with every time-out used up
+_FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=6)
+_FAILURES_TO_OPEN = 5
+_FIRST_BREAK, _LONGEST_BREAK = timedelta(seconds=30), timedelta(minutes=30)
 
 
 class State(StrEnum):
@@ -33,22 +38,80 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Claim:
-    """The right to send one message, once. ``attempt`` counts claims and tells a stale holder from the present one."""
+class Batch:
+    """The planned messages of a channel whose outbox id leaves the remainder ``shard`` modulo ``shards``.
 
-    outbox_id: int
+    ``campaign_id`` narrows them to one campaign run; None means all.
+    """
+
+    channel: str
+    shard: int = 0
+    shards: int = 1
+    campaign_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message before it is written: whom to tell what. ``context`` is what its words need (``Personal``)."""
+
+    campaign: Campaign
     campaign_id: str
     customer_id: str
-    reference: str
+    arm: Arm
+    recipient: str
+    given_name: str | None
+    coupon: Coupon | None
+    timezone: str
+    context: Mapping[str, Any]
+
+    @property
+    def idempotency_key(self) -> str:
+        return idempotency_key(self.campaign_id, self.customer_id, self.arm.message.channel)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to claim one planned message, and all that its words need.
+
+    ``epoch`` tells a former holder from the present one. ``gate`` is the version of the facts that the send gate was
+    asked about, and ``until`` is the moment up to which its answer holds (quiet hours, the end of the offer). A
+    ``probe`` tries whether a channel that failed before is there again.
+    """
+
+    outbox_id: int
+    epoch: int
     attempt: int
+    gate: int
+    until: datetime
+    draft: Draft
+    probe: bool = False
+
+
+@dataclass(frozen=True)
+class Leased:
+    """What one request for messages found: some to send, some skipped or put off until the quiet hours are over.
+
+    ``retry_at`` is set where the channel itself holds the rest back: until then, and ``why``.
+    """
+
+    leases: tuple[Lease, ...] = ()
+    skipped: int = 0
+    postponed: int = 0
+    retry_at: datetime | None = None
+    why: str | None = None
+
+    @property
+    def found(self) -> int:
+        return len(self.leases) + self.skipped + self.postponed
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claimed message."""
+    """What became of a claimed message; ``due_at`` is when one that stays planned is due again."""
 
     state: State
     detail: str | None = None
+    due_at: datetime | None = None
 
 
 def idempotency_key(campaign_id: str, customer_id: str, channel: str) -> str:
@@ -61,18 +124,88 @@ def reference(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def outcome_of(error: ChannelError | AmbiguousDeliveryError, attempt: int) -> Outcome:
+def outcome_of(error: ChannelError | AmbiguousDeliveryError, lease: Lease, at: datetime) -> Outcome:
     """What an unsuccessful send makes of the message at its ``attempt``-th attempt (1 is the first)."""
     if isinstance(error, AmbiguousDeliveryError):
         return Outcome(State.UNKNOWN, str(error))
-    if isinstance(error, TemporaryChannelError) and attempt < MAX_ATTEMPTS:
-        return Outcome(State.PLANNED, str(error))
+    if isinstance(error, TemporaryChannelError) and lease.attempt < MAX_ATTEMPTS:
+        due = at + delay(lease.attempt, reference(lease.draft.idempotency_key))
+        return Outcome(State.PLANNED, str(error), due)
     return Outcome(State.FAILED, str(error))
+
+
+def delay(attempt: int, seed: str) -> timedelta:
+    """How long to wait after the ``attempt``-th refusal: four times as long each time, less up to half of it by hash.
+
+    The jitter, by hash of ``seed``, keeps messages refused together from all coming back together.
+    """
+    longest: timedelta = min(_FIRST_DELAY * 4 ** (attempt - 1), _LONGEST_DELAY)
+    digest = hashlib.sha256(f"{seed}:{attempt}".encode()).digest()
+    return longest / 2 + longest / 2 * (int.from_bytes(digest[:4]) / 2**32)
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """What all senders of a channel share: tokens left at ``refilled_at``, failures in a row, an open circuit's end."""
+
+    tokens: float
+    refilled_at: datetime
+    failures: int = 0
+    open_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How many messages may leave now, and else when to ask again and why."""
+
+    messages: int
+    retry_at: datetime | None = None
+    why: str | None = None
+    probe: bool = False
+
+
+def allowance(
+    throttle: Throttle, limits: ChannelLimits | None, wanted: int, at: datetime
+) -> tuple[Allowance, Throttle]:
+    """How many of ``wanted`` messages the channel takes now, and the throttle once they are counted.
+
+    A token bucket, refilled evenly; and a circuit breaker: open after several failures in a row, then half open, when
+    one message at a time tries the way.
+    """
+    if throttle.open_until is not None and at < throttle.open_until:
+        return Allowance(0, throttle.open_until, "the channel is down"), throttle
+    probe = throttle.failures > 0
+    if throttle.failures >= _FAILURES_TO_OPEN:
+        wanted = min(wanted, 1)
+    if limits is None:
+        return Allowance(wanted, probe=probe), throttle
+    per_second = limits.per_minute / 60
+    passed = (at - throttle.refilled_at).total_seconds()
+    tokens = min(limits.burst, throttle.tokens + max(passed, 0) * per_second)
+    if tokens < 1:
+        wait = timedelta(seconds=(1 - tokens) / per_second)
+        return Allowance(0, at + wait, "the channel's rate limit"), replace(throttle, tokens=tokens, refilled_at=at)
+    given = min(wanted, int(tokens))
+    return Allowance(given, probe=probe), replace(throttle, tokens=tokens - given, refilled_at=at)
+
+
+def after_failure(throttle: Throttle, at: datetime) -> Throttle:
+    """The throttle once the channel did not answer: from the fifth time in a row on, a break that doubles."""
+    failures = throttle.failures + 1
+    if failures < _FAILURES_TO_OPEN:
+        return replace(throttle, failures=failures)
+    pause = min(_FIRST_BREAK * 2 ** min(failures - _FAILURES_TO_OPEN, 10), _LONGEST_BREAK)
+    return replace(throttle, failures=failures, open_until=at + pause)
+
+
+def after_success(throttle: Throttle) -> Throttle:
+    """The throttle once the channel took, or refused, a message: it is there."""
+    return replace(throttle, failures=0, open_until=None)
 
 
 @dataclass(frozen=True)
 class CustomerRecord:
-    """One campaign run as one customer met it: skipped for a reason, control, or treated with a coupon and a message.
+    """One campaign run as one customer met it: skipped for a reason, control, or treated with a message.
 
     What does not apply is None.
     """
@@ -90,26 +223,50 @@ class CustomerRecord:
 
 
 @dataclass(frozen=True)
+class OutboxEntry:
+    """One message as an operator sees it."""
+
+    id: int
+    reference: str
+    campaign_id: str
+    customer_id: str
+    channel: str
+    state: str
+    due_at: datetime
+    claimed_at: datetime | None
+    attempts: int
+    why: str | None
+
+
+@dataclass(frozen=True)
 class Counts:
-    """What the operations database holds about one campaign run: rows by reason, arm or state."""
+    """What the operations database holds about one campaign run: rows by reason, arm or state.
+
+    ``skipped_at_send`` counts skipped messages by reason; ``cost`` is the expected cost of the treated; ``void_owed``
+    counts the failed and skipped messages whose coupon nobody has used.
+    """
 
     skips: Mapping[str, int]
     arms: Mapping[str, int]
     offers: Mapping[str, int]
     messages: Mapping[str, int]
+    skipped_at_send: Mapping[str, int]
+    cost: Decimal
+    void_owed: int
 
 
 def check_sums(run: CampaignRun, counts: Counts) -> None:
     """Raise CampaignError unless every customer and every message of the run is accounted for exactly once."""
-    treated, control = counts.arms.get(Arm.TREATMENT, 0), counts.arms.get(Arm.CONTROL, 0)
+    control = counts.arms.get("control", 0)
+    treated = sum(counts.arms.values()) - control
+    with_offer = sum(count for arm, count in counts.arms.items() if arm != "control" and run.campaign.arm(arm).offer)
     skipped, messages = sum(counts.skips.values()), sum(counts.messages.values())
     void, offers = counts.offers.get(OfferState.VOID, 0), sum(counts.offers.values())
-    unsent = counts.messages.get(State.FAILED, 0) + counts.messages.get(State.SKIPPED, 0)
     for left, equals, right, total in (
         ("audience", run.audience, "skipped + control + treated", skipped + control + treated),
         ("treated", treated, "messages in all states", messages),
-        ("treated", treated, "offers", offers),
-        ("void offers", void, "messages failed or skipped", unsent),
+        ("treated with an offer", with_offer, "offers", offers),
+        ("void offers", void, "messages failed or skipped whose arm has an offer", counts.void_owed),
     ):
         if equals != total:
             raise CampaignError(

@@ -9,12 +9,13 @@ from datetime import date, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.model.fairness import Fairness
 from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
-from holdfast.pipelines.intervene import Account
 from holdfast.pipelines.quarantine import Reason
 
 
@@ -120,6 +121,7 @@ class Page:
     personas: PersonaPart | None
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
+    funnels: Mapping[str, Sequence[ArmFunnel]]
     card: CustomerCard
     provenance: Mapping[str, str]
 

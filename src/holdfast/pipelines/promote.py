@@ -12,10 +12,10 @@ import pandas as pd
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, present
 from holdfast.model import promotion
+from holdfast.model.approval import Approval
 from holdfast.model.backtest import predict, rows_of
 from holdfast.model.candidates import CANDIDATES
 from holdfast.model.comparison import Difference, paired_bootstrap
-from holdfast.model.decision import Decision
 from holdfast.model.evaluation import evaluate
 from holdfast.model.promotion import Check, Verdict, trusted_cutoffs
 from holdfast.model.record import FeatureService, ModelVersion, unserved
@@ -61,7 +61,7 @@ class Promotion:
             "story": story,
         }
 
-    def decide(self, weighed: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+    def decide(self, weighed: Mapping[str, Any], decision: Approval) -> dict[str, Any]:
         """Do as decided with a challenger that passed (``weigh``), and write on it who decided.
 
         Raises ModelError when the champion that it was weighed against is no longer the champion.
@@ -77,7 +77,7 @@ class Promotion:
             "reason": f"{weighed['reason']} {str(decision).capitalize()}.",
         }
 
-    def rollback(self, decision: Decision) -> ModelVersion:
+    def rollback(self, decision: Approval) -> ModelVersion:
         """The previous champion, in its old place again. Raises ModelError when there is none."""
         return self.registry.rollback(decision)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 
 import pandas as pd
 
+from holdfast.campaign.funnel import ArmFunnel
 from holdfast.errors import MissingDataError
 from holdfast.language import language_of
 from holdfast.model import plots
@@ -20,10 +21,10 @@ from holdfast.model.fairness import Fairness
 from holdfast.model.record import ModelVersion
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines import ledger, personas
+from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard, customer_card
 from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
-from holdfast.pipelines.intervene import Account, Intervention
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.review import fairness_of
@@ -36,8 +37,9 @@ from holdfast.rules import Rules
 
 @dataclass(frozen=True)
 class Reporting:
-    """``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
+    """``funnels`` gives the arms of a cutoff's campaign runs, by run.
 
+    ``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
     ``findings`` are what is missing or out of the ordinary among the landing files.
     """
 
@@ -45,7 +47,8 @@ class Reporting:
     store: FeatureStore
     registry: ModelRegistry
     operations: Operations
-    intervention: Intervention
+    accounts: Callable[[str], list[Account]]
+    funnels: Callable[[str], Mapping[str, Sequence[ArmFunnel]]]
     rules: Rules
     complete_to: date
     findings: Sequence[Finding]
@@ -75,7 +78,8 @@ class Reporting:
             tier_curve=plots.tier_curve(curve(scores["probability"].to_numpy(float), self.rules.tiers)),
             personas=self._personas(cutoff, scores),
             drifted=drifted(self.lake, cutoff),
-            campaigns=self._campaigns(cutoff),
+            campaigns=self.accounts(cutoff),
+            funnels=self.funnels(cutoff),
             card=self._example(scores),
             provenance=self._provenance(scores),
         )
@@ -148,11 +152,6 @@ class Reporting:
             if len(members := scores[scores["persona"] == one.id])
         ]
         return PersonaPart(rows, found.chosen.silhouette, found.chosen.stability)
-
-    def _campaigns(self, cutoff: str) -> list[Account]:
-        with self.operations.reading() as tx:
-            runs = [campaign_id for campaign_id in tx.run_ids() if campaign_id.endswith(f"@{cutoff}")]
-        return self.intervention.account(runs)
 
     def _example(self, scores: pd.DataFrame) -> CustomerCard:
         """The card of the customer with the greatest value at risk."""

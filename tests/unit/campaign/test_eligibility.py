@@ -1,68 +1,134 @@
 """The send gate asks in a fixed order and says the first reason."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from holdfast.campaign.definition import Audience, ContactCap
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from holdfast.campaign.eligibility import (
-    UNKNOWN_CUSTOMER,
-    Candidate,
+    EXPLANATIONS,
+    Known,
+    Objects,
     Reason,
-    Standing,
-    in_audience,
-    may_be_planned,
-    may_be_sent,
+    Standings,
+    gate,
+    has_one_recipient,
+    in_quiet_hours,
+    quiet_from,
+    quiet_until,
 )
-from holdfast.campaign.offers import issue
-from holdfast.risk import Tier
-from tests.fakes.operations import NOON, SHOP, campaign
+from holdfast.campaign.recipient import is_plain_address
+from holdfast.rules import FrequencyCap, Outreach, QuietHours
 
-CAP = ContactCap(messages=2, days=14)
-FINE = Standing(address="anna@shop.example", given_name=None, consent="given", recent_messages=1)
-COUPON = issue("7", "CODE", campaign().offer, NOON, SHOP.zone)
-
-
-def reason(standing: Standing) -> Reason | None:
-    obstacle = may_be_planned(standing, CAP)
-    return obstacle.reason if obstacle else None
+LATE = datetime(2017, 11, 26, 23, 30, tzinfo=UTC)
+RULES = Outreach(
+    frequency_caps=(FrequencyCap(messages=1, days=7), FrequencyCap(messages=3, days=60)),
+    quiet_hours=QuietHours(start="21:00", end="08:00"),
+)
+NIGHT = QuietHours(start="21:00", end="08:00")
 
 
-def test_a_customer_with_address_consent_and_room_under_the_cap_may_be_contacted() -> None:
-    assert reason(FINE) is None
+def objects(*values: object) -> Objects:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
-def test_the_first_reason_found_is_the_one_given() -> None:
-    assert reason(UNKNOWN_CUSTOMER) is Reason.NO_CONTACT
-    assert reason(replace(FINE, address="", consent=None)) is Reason.NO_CONTACT
-    assert reason(replace(FINE, consent=None, recent_messages=2)) is Reason.NO_CONSENT
-    assert reason(replace(FINE, consent="withdrawn")) is Reason.NO_CONSENT
-    assert reason(replace(FINE, recent_messages=2)) is Reason.CONTACT_CAP
+def asked(*, within_budget: bool = True, exempt: bool = False, **faults: object) -> Reason | None:
+    """The gate's answer about one customer in whose way stands nothing but these faults."""
+    known = Known(
+        address=objects(faults.get("address", "anna@shop.example")),
+        consent=objects(faults.get("consent", "given")),
+        suppressed=np.array([faults.get("suppressed", False)]),
+        recent=np.array([faults.get("recent", (0, 0))]),
+    )
+    standings = Standings(
+        known,
+        holdout=np.array([faults.get("holdout", False)]),
+        control=np.array([faults.get("control", False)]),
+        timezone=objects(faults.get("timezone", "America/Los_Angeles")),
+    )
+    flags = {"within_budget": np.array([within_budget]), "exempt": np.array([exempt])}
+    return gate(standings, RULES, LATE, "email", **flags)[0]
 
 
-def test_an_address_that_could_reach_somebody_else_is_no_contact_and_is_not_repeated() -> None:
-    obstacle = may_be_planned(replace(FINE, address="anna@shop.example, ben@shop.example"), CAP)
-    assert obstacle is not None
-    assert obstacle.reason is Reason.NO_CONTACT
-    assert "anna" not in obstacle.detail
+FAULTS: dict[Reason, dict[str, object]] = {
+    Reason.NO_CONTACT: {"address": None},
+    Reason.NO_CONSENT: {"consent": None},
+    Reason.SUPPRESSED: {"suppressed": True},
+    Reason.HOLDOUT: {"holdout": True},
+    Reason.CONTROL: {"control": True},
+    Reason.FREQUENCY_CAP: {"recent": (1, 1)},
+    Reason.QUIET_HOURS: {"timezone": "Europe/London"},
+    Reason.BUDGET: {"within_budget": False},
+}
 
 
-def test_at_the_send_a_withdrawn_consent_or_an_ended_offer_stands_in_the_way_but_the_cap_does_not() -> None:
-    end = datetime(2017, 12, 18, 5, tzinfo=UTC)
-    assert COUPON.valid.end == end
-    assert may_be_sent(replace(FINE, recent_messages=99), COUPON, end - timedelta(seconds=1)) is None
-    assert may_be_sent(FINE, COUPON, end).reason is Reason.OFFER_ENDED
-    assert may_be_sent(replace(FINE, consent="withdrawn"), COUPON, NOON).reason is Reason.NO_CONSENT
+def test_a_customer_in_whose_way_stands_nothing_may_be_contacted() -> None:
+    assert asked() is None
 
 
-def test_the_audience_is_a_matter_of_tier_and_value() -> None:
-    audience = Audience(tiers=("high",), minimum_value=20)
-    assert in_audience(Candidate("1", 0.9, "high", 20), audience)
-    assert not in_audience(Candidate("1", 0.9, "high", 19.99), audience)
-    assert not in_audience(Candidate("1", 0.9, "medium", 50), audience)
+@pytest.mark.parametrize("reason", FAULTS)
+def test_each_fault_alone_is_its_own_reason(reason: Reason) -> None:
+    assert asked(**FAULTS[reason]) is reason
 
 
-def test_an_audience_may_be_of_certain_personas_only() -> None:
-    audience = Audience(tiers=(Tier.HIGH,), personas=("P1",))
-    assert in_audience(Candidate("1", 0.9, "high", 20, persona="P1"), audience)
-    assert not in_audience(Candidate("1", 0.9, "high", 20, persona="P2"), audience)
-    assert not in_audience(Candidate("1", 0.9, "high", 20), audience)
+@given(st.sets(st.sampled_from(list(FAULTS)), min_size=1))
+def test_of_several_faults_the_first_in_the_order_is_told(faults: set[Reason]) -> None:
+    together = {name: value for reason in faults for name, value in FAULTS[reason].items()}
+    assert asked(**together) is next(reason for reason in FAULTS if reason in faults)
+
+
+def test_every_cap_counts() -> None:
+    assert asked(recent=(0, 2)) is None
+    assert asked(recent=(0, 3)) is Reason.FREQUENCY_CAP
+
+
+def test_a_withdrawn_consent_is_none() -> None:
+    assert asked(consent="withdrawn") is Reason.NO_CONSENT
+
+
+def test_a_transactional_message_is_asked_for_an_address_control_and_budget_alone() -> None:
+    exempt = {name for reason in FAULTS if asked(exempt=True, **FAULTS[reason]) is None for name in [reason]}
+    assert set(FAULTS) - exempt == {Reason.NO_CONTACT, Reason.CONTROL, Reason.BUDGET}
+
+
+def test_every_reason_has_words() -> None:
+    assert set(EXPLANATIONS) == set(Reason)
+
+
+@given(st.one_of(st.emails(), st.text("ab.@, <>()é\n", max_size=12)))
+def test_the_quick_look_at_an_address_agrees_with_the_thorough_one(address: str) -> None:
+    assert has_one_recipient(objects(address), "email").tolist() == [is_plain_address(address)]
+
+
+def test_quiet_hours_go_by_each_customers_own_clock() -> None:
+    zones = objects("Europe/London", "America/New_York", "Asia/Shanghai", "Europe/London")
+    assert in_quiet_hours(zones, NIGHT, LATE).tolist() == [True, False, True, True]
+    assert not in_quiet_hours(zones, None, LATE).any()
+    ends = quiet_until(zones, NIGHT, LATE)
+    assert [end.isoformat() for end in ends[:3]] == [
+        "2017-11-27T08:00:00+00:00",
+        "2017-11-27T13:00:00+00:00",
+        "2017-11-27T00:00:00+00:00",
+    ]
+    assert quiet_from(zones, NIGHT, LATE)[1].isoformat() == "2017-11-27T02:00:00+00:00"
+
+
+def test_quiet_hours_within_one_day_end_on_it() -> None:
+    siesta = QuietHours(start="12:00", end="14:00")
+    noon = datetime(2017, 11, 26, 12, tzinfo=UTC)
+    assert in_quiet_hours(objects("UTC"), siesta, noon).tolist() == [True]
+    assert not in_quiet_hours(objects("UTC"), siesta, noon.replace(hour=14)).any()
+    assert quiet_until(objects("UTC"), siesta, noon)[0].hour == 14
+
+
+def test_standings_draw_the_holdout_by_hash() -> None:
+    known = Known(objects(*"ab"), objects(*"ab"), np.zeros(2, bool), np.zeros((2, 2), np.int64))
+    nobody = Standings.of(["1", "2"], known, objects("UTC", "UTC"), RULES)
+    all_ = RULES.model_copy(update={"holdout": RULES.holdout.model_copy(update={"share": 0.999999})})
+    assert not nobody.holdout.any()
+    assert Standings.of(["1", "2"], known, objects("UTC", "UTC"), all_).holdout.all()
+    assert not nobody.control.any()

@@ -1,55 +1,126 @@
-"""Both arms come from the same ranked set, and the budget holds whatever the draw."""
+"""Both arms come from the same ranked set, the budget holds whatever the draw, and policies rank as they say."""
 
+import numpy as np
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.campaign.assignment import Arm, arm
-from holdfast.campaign.eligibility import Candidate, Reason, Standing
-from holdfast.campaign.policy import audience, places, select
+from holdfast.campaign.assignment import uniforms
+from holdfast.campaign.definition import Campaign
+from holdfast.campaign.eligibility import Reason
+from holdfast.campaign.policy import Case, Selection, expected_saved, propose, select
+from holdfast.errors import MissingDataError
 from tests.fakes.operations import campaign
 
 RUN = "win_back@2017-11-26"
-FINE = Standing(address="a@shop.example", given_name=None, consent="given", recent_messages=0)
-NO_CONSENT = Standing(address="a@shop.example", given_name=None, consent="withdrawn", recent_messages=0)
+OFFER = {"kind": "amount", "amount": 5, "minimum_basket": 25, "valid_days": 21}
+MESSAGE = {"channel": "email", "template": "m"}
 
 
-def people(*values: float) -> list[Candidate]:
+def people(*values: float, **columns: object) -> pd.DataFrame:
     """Customers 0, 1, 2… of these values, each with probability one half."""
-    return [Candidate(str(i), 0.5, "high", value) for i, value in enumerate(values)]
+    ids = pd.Series([str(i) for i in range(len(values))], dtype=object)
+    return pd.DataFrame({"customer_id": ids, "probability": 0.5, "tier": "high", "value": values} | columns)
 
 
-def test_the_audience_is_ranked_by_probability_times_value() -> None:
-    likely, rich, both = (
-        Candidate("l", 0.9, "high", 10),
-        Candidate("r", 0.1, "high", 100),
-        Candidate("b", 0.9, "high", 100),
-    )
-    outside = Candidate("o", 0.9, "low", 1_000)
-    assert [one.customer_id for one in audience(campaign(), [likely, rich, outside, both])] == ["b", "r", "l"]
+def selected(one: Campaign, candidates: pd.DataFrame, refused: dict[str, Reason] | None = None) -> Selection:
+    reasons = np.array([(refused or {}).get(customer) for customer in candidates["customer_id"]], dtype=object)
+    return select(Case(candidates, one, RUN, margin=1), reasons)
 
 
-def test_equal_value_at_risk_ranks_by_id_however_the_rows_arrive() -> None:
-    same = people(10, 10, 10)
-    assert audience(campaign(), same) == audience(campaign(), same[::-1])
+def skips(selection: Selection) -> dict[str, Reason]:
+    return dict(zip(selection.skipped["customer_id"], selection.skipped["reason"], strict=True))
+
+
+def ranking(one: Campaign, candidates: pd.DataFrame) -> list[str]:
+    """The candidates by merit; those left alone are not among them."""
+    merit = propose(Case(candidates, one, RUN, margin=1)).merit
+    return candidates.assign(merit=merit).dropna().sort_values("merit", ascending=False)["customer_id"].tolist()
 
 
 def test_the_budget_takes_the_most_valuable_and_says_so_to_the_rest() -> None:
     three_places = campaign(budget={"money": 17, "contacts": 100})  # 5 each, all coupons used: 3 and a rest of 2
-    assert places(three_places) == 3
-    ranked = audience(three_places, people(10, 50, 30, 20, 40))
-    selection = select(three_places, RUN, ranked, dict.fromkeys("01234", FINE))
-    assert {a.customer_id for a in selection.assignments} == {"1", "4", "2"}
-    assert [(skip.customer_id, skip.obstacle.reason) for skip in selection.skips] == [
-        ("3", Reason.BUDGET),
-        ("0", Reason.BUDGET),
-    ]
+    selection = selected(three_places, people(10, 50, 30, 20, 40))
+    assert set(selection.assigned["customer_id"]) == {"1", "4", "2"}
+    assert skips(selection) == {"3": Reason.BUDGET, "0": Reason.BUDGET}
 
 
-def test_who_may_not_be_contacted_takes_no_place_and_is_in_neither_arm() -> None:
+def test_a_limit_to_liability_cuts_like_money() -> None:
+    half_used = {"offer": OFFER | {"assumed_redemption": 0.5}}
+    two_places = campaign(budget={"money": 1_000, "contacts": 100, "liability": 12}, **half_used)
+    assert set(selected(two_places, people(10, 50, 30)).assigned["customer_id"]) == {"1", "2"}
+
+
+def test_equal_merit_ranks_by_id_however_the_rows_arrive() -> None:
     one_place = campaign(budget={"money": 1_000, "contacts": 1})
-    selection = select(one_place, RUN, people(50, 10), {"0": NO_CONSENT, "1": FINE})
-    assert [a.customer_id for a in selection.assignments] == ["1"]
-    assert [skip.obstacle.reason for skip in selection.skips] == [Reason.NO_CONSENT]
+    same = people(10, 10, 10)
+    for rows in (same, same[::-1].reset_index(drop=True)):
+        assert selected(one_place, rows).assigned["customer_id"].tolist() == ["0"]
+
+
+def test_who_may_not_be_contacted_takes_no_place_and_is_in_no_arm() -> None:
+    one_place = campaign(budget={"money": 1_000, "contacts": 1})
+    selection = selected(one_place, people(50, 10), {"0": Reason.NO_CONSENT})
+    assert selection.assigned["customer_id"].tolist() == ["1"]
+    assert skips(selection) == {"0": Reason.NO_CONSENT}
+
+
+def test_the_dearest_arm_is_what_everybody_must_be_affordable_at() -> None:
+    arms = [
+        {"name": "coupon", "offer": OFFER, "message": MESSAGE},
+        {"name": "reminder", "message": MESSAGE, "cost_per_contact": "0.01"},
+    ]
+    two_arms = campaign(arms=arms, budget={"money": 10, "contacts": 100}, control_share=0.01)
+    selection = selected(two_arms, people(*range(10, 30)))
+    assert len(selection.assigned) == 2
+    costs = {"coupon": 5.0, "reminder": 0.01, "control": 0.0}
+    assert [float(cost) for cost in selection.assigned["cost"]] == [costs[arm] for arm in selection.assigned["arm"]]
+
+
+def test_by_risk_the_likeliest_come_first_and_by_value_at_risk_the_dearest() -> None:
+    three = people(10, 1, 100, probability=[0.5, 0.9, 0.1])
+    assert ranking(campaign(policy={"by": "risk"}), three) == ["1", "0", "2"]
+    assert ranking(campaign(policy={"by": "value_at_risk"}), three) == ["2", "0", "1"]
+
+
+def test_a_score_with_a_value_at_risk_of_its_own_is_taken_at_its_word() -> None:
+    three = people(10, 20, 30, value_at_risk=[9.0, 1.0, 5.0])
+    assert ranking(campaign(policy={"by": "value_at_risk"}), three) == ["0", "2", "1"]
+
+
+def test_by_expected_profit_whoever_costs_more_than_is_saved_is_left_alone() -> None:
+    tenth = campaign(policy={"by": "expected_profit"}, assumed_effect=0.1)  # saves 0.05 of the value, costs 5
+    selection = selected(tenth, people(90, 101, 300))
+    assert ranking(tenth, people(90, 101, 300)) == ["2", "1"]
+    assert skips(selection) == {"0": Reason.NOT_CHOSEN}
+
+
+def test_at_random_the_band_alone_is_treated_in_an_order_that_ignores_value() -> None:
+    band = campaign(policy={"by": "random", "at_least": 0.2, "below": 0.6})
+    everyone = people(*range(200), probability=[i / 200 for i in range(200)])
+    order = ranking(band, everyone)
+    assert set(order) == {str(i) for i in range(40, 120)}
+    numbers = uniforms(f"{RUN}:order", order)
+    assert numbers.tolist() == sorted(numbers)
+
+
+def test_by_uplift_the_greatest_effect_on_value_comes_first_and_harm_is_left_alone() -> None:
+    three = people(100, 100, 1_000, uplift_treatment=[0.2, -0.1, 0.06])
+    assert ranking(campaign(policy={"by": "uplift"}), three) == ["2", "0"]
+    assert skips(selected(campaign(policy={"by": "uplift"}), three)) == {"1": Reason.NOT_CHOSEN}
+
+
+def test_a_policy_without_the_scores_that_it_needs_says_which() -> None:
+    with pytest.raises(MissingDataError, match=r"policy 'uplift' of campaign 'win_back' .* 'uplift_treatment'"):
+        propose(Case(people(1, 2), campaign(policy={"by": "uplift"}), RUN, margin=1))
+
+
+def test_what_is_expected_to_be_saved_is_the_arms_part_of_the_margin_at_risk() -> None:
+    tenth = campaign(assumed_effect=0.1, control_share=0.01)
+    case = Case(people(100), tenth, RUN, margin=0.5)
+    selection = select(case, np.array([None], dtype=object))
+    assert expected_saved(case, selection) == pytest.approx(0.5 * 100 * 0.5 * 0.1)
 
 
 @given(
@@ -62,14 +133,13 @@ def test_everybody_is_accounted_for_once_within_budget_and_arms_ignore_everybody
     count: int, contacts: int, share: float, silent: set[int]
 ) -> None:
     limited = campaign(control_share=share, budget={"money": 100_000, "contacts": contacts})
-    ranked = audience(limited, people(*(float(count - i) for i in range(count))))
-    standings = {c.customer_id: NO_CONSENT if int(c.customer_id) in silent else FINE for c in ranked}
-    selection = select(limited, RUN, ranked, standings)
-    assigned = [a.customer_id for a in selection.assignments]
-    assert sorted(assigned + [s.customer_id for s in selection.skips]) == sorted(c.customer_id for c in ranked)
+    candidates = people(*(float(count - i) for i in range(count)))
+    selection = selected(limited, candidates, {str(i): Reason.NO_CONSENT for i in silent})
+    assigned = selection.assigned["customer_id"].tolist()
+    assert sorted([*assigned, *skips(selection)]) == sorted(candidates["customer_id"])
     assert len(selection.treated) <= len(assigned) <= contacts
     # The assigned are exactly the first of the ranking who may be contacted: the draw moved nobody in or out.
-    willing = [c.customer_id for c in ranked if int(c.customer_id) not in silent]
+    willing = [c for c in candidates["customer_id"] if int(c) not in silent]
     assert assigned == willing[:contacts]
-    assert all(a.arm is arm(RUN, a.customer_id, share) for a in selection.assignments)
-    assert set(selection.treated) == {a.customer_id for a in selection.assignments if a.arm is Arm.TREATMENT}
+    control = {c for c, number in zip(assigned, uniforms(RUN, assigned), strict=True) if number < share}
+    assert set(selection.treated["customer_id"]) == set(assigned) - control

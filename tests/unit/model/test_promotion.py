@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
+from holdfast.model.approval import Approval
 from holdfast.model.comparison import Difference
-from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.fairness import Fairness, Group
 from holdfast.model.promotion import (
@@ -129,7 +129,7 @@ def test_a_verdict_says_what_speaks_against_or_else_all_that_speaks_for() -> Non
 
 
 def test_a_decision_reads_as_a_sentence() -> None:
-    decision = Decision(False, "Ann", datetime(2026, 1, 5, 9, 30, tzinfo=UTC))
+    decision = Approval(False, "Ann", datetime(2026, 1, 5, 9, 30, tzinfo=UTC))
     assert str(decision) == "rejected by Ann at 2026-01-05 09:30 UTC"
 
 

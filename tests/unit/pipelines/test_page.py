@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from holdfast.model.fairness import Fairness
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.page import Page, TierRow, render
-from tests.fakes.page import CAMPAIGN, CARD, EVERYONE, IMAGE, MODEL, PAGE, PERSONAS, REASON, SENT, page
+from tests.fakes.page import (
+    CAMPAIGN,
+    CARD,
+    CONTROLS,
+    EMAILED,
+    EVERYONE,
+    IMAGE,
+    MODEL,
+    PAGE,
+    PERSONAS,
+    REASON,
+    SENT,
+    page,
+)
 
 
 class Parsed(HTMLParser):
@@ -146,6 +159,7 @@ def hostile(word: str) -> Page:
         ),
         personas=replace(PERSONAS, rows=(replace(PERSONAS.rows[0], name=word),)),
         campaigns=(CAMPAIGN | {"campaign_id": word, "skipped": {word: 1}},),
+        funnels={word: (replace(EMAILED, arm=word), replace(CONTROLS, arm=word))},
         card=replace(
             CARD,
             customer_id=word,
@@ -230,3 +244,8 @@ def test_a_customer_who_is_not_scored_has_a_card_without_a_probability() -> None
 def test_a_skipped_customer_is_told_why() -> None:
     skipped = replace(SENT, skipped="no_consent", arm=None, code=None, valid_until=None, message=None)
     assert "win_back@2017-11-26 skipped – – no_consent" in text(page(card=replace(CARD, campaigns=(skipped,))))
+
+
+def test_every_arm_is_told_step_by_step_and_what_does_not_apply_is_left_open() -> None:
+    section = text(PAGE).partition("ordered since")[2].partition("Opened is counted")[0].split()
+    assert section == ["treatment", "250", "250", "231", "102", "17", "96", "control", "63", "–", "–", "–", "–", "21"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import MissingDataError, ModelError
-from holdfast.model.decision import Decision
+from holdfast.model.approval import Approval
 from holdfast.model.record import FeatureService
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.train import BACKTESTS, Training
@@ -21,7 +21,7 @@ from tests.fakes.small_shop import RULES, feature_store, lake, shop
 
 CUTOFF = "2017-06-04"
 AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-YES, NO = Decision(True, "Ann", AT), Decision(False, "Ann", AT)
+YES, NO = Approval(True, "Ann", AT), Approval(False, "Ann", AT)
 LENIENT = RULES.model_copy(update={"gate": Gate(margin=0.5, calibration_error=1, scoring_milliseconds=1e9)})
 
 

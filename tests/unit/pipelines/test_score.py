@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, fed_by
+from holdfast.model.approval import Approval
 from holdfast.model.candidates import candidate
-from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.model.served import ServedModel
@@ -30,7 +30,7 @@ from tests.fakes.small_shop import RULES, feature_store, shop
 CUTOFF = "2017-06-04"
 ON = tuple(feature.name for family in fed_by(["orders", "order_lines", "products"], []) for feature in family.features)
 SERVICE = FeatureService(MODEL_SERVICE, ON)
-APPROVED = Decision(True, "Ann", datetime(2026, 1, 5, tzinfo=UTC))
+APPROVED = Approval(True, "Ann", datetime(2026, 1, 5, tzinfo=UTC))
 
 
 class Bench:

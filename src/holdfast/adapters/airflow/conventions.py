@@ -35,6 +35,12 @@ CHAMPION = Asset("holdfast_champion", uri="holdfast://models/champion")
 SCORES = Asset("holdfast_scores", uri="holdfast://scores")
 OUTREACH = Asset("holdfast_outreach", uri="holdfast://outreach")
 
+
+def pool_of(lane: str) -> str:
+    """The name of the lane's pool (``holdfast.campaign.lanes``)."""
+    return f"holdfast_{lane}"
+
+
 CUTOFF = Param(
     None,
     type=["null", "string"],

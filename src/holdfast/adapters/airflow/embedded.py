@@ -25,6 +25,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import delete
 
+from holdfast.adapters.airflow.pools import create_pools
 from holdfast.errors import HoldfastError, SettingsError
 from holdfast.settings import Settings
 
@@ -165,6 +166,7 @@ def _clear_queue(dag_id: str) -> None:
 def _load(settings: Settings) -> Mapping[str, Any]:
     """Bring the metadata database up to date and parse ``dags/``. Raises SettingsError naming each broken DAG file."""
     initdb()
+    create_pools()
     bag = DagBag(str(settings.project / "dags"))
     if bag.import_errors:
         told = "\n".join(f"{file}: {trace.strip().splitlines()[-1]}" for file, trace in bag.import_errors.items())

@@ -31,19 +31,23 @@ class UtcInstant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Hundredths(TypeDecorator[Decimal]):
-    """A decimal with two places (money, per cent), stored as a whole number: SQLite has no exact decimals."""
+class FixedPoint(TypeDecorator[Decimal]):
+    """A decimal with so many places (money, per cent), stored as a whole number: SQLite has no exact decimals."""
 
     impl = BigInteger
     cache_ok = True
 
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.places = places
+
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
         if value is None:
             return None
-        hundredths = value * 100
-        if hundredths != int(hundredths):
-            raise ValueError(f"{value} has more than two decimal places")
-        return int(hundredths)
+        units = value.scaleb(self.places)
+        if units != int(units):
+            raise ValueError(f"{value} has more than {self.places} decimal places")
+        return int(units)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value) / 100
+        return None if value is None else Decimal(value) / 10**self.places

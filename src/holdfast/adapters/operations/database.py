@@ -6,11 +6,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -19,7 +21,18 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from holdfast.errors import SettingsError
 
 _BUSY_MILLISECONDS = 60_000
-_EXCLUSIVE_LOCK = 0x686F6C64  # any constant: PostgreSQL's advisory lock for planning, loading and migrating
+
+
+_TAKE, _SHARE = text("SELECT pg_advisory_xact_lock(:key)"), text("SELECT pg_advisory_xact_lock_shared(:key)")
+
+
+class Lock(IntEnum):
+    """What transactions wait for each other at. SQLite has one writer at a time, so that only PostgreSQL needs them."""
+
+    EXCLUSIVE = 0x686F6C64  # planning, loading and migrating
+    LEASES = 0x686F6C65  # handing out messages to send
+    GATE = 0x686F6C66  # shared by whoever relies on what the send gate was told, exclusive for whoever changes it
+    AUDIT = 0x686F6C67  # the end of the audit log
 
 
 def connect(url: str) -> Engine:
@@ -97,16 +110,31 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def exclusive(engine: Engine) -> Iterator[Connection]:
-    """As ``writing``, and no other exclusive transaction runs meanwhile, in whatever process."""
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EXCLUSIVE_LOCK})
+def kept(engine: Engine) -> Iterator[Connection]:
+    """A connection to be kept for many short writing transactions, each in a ``connection.begin()`` of its own."""
+    with engine.connect().execution_options(holdfast_writes=True) as connection:
         yield connection
 
 
+@contextmanager
+def exclusive(engine: Engine) -> Iterator[Connection]:
+    """As ``writing``, and no other exclusive transaction runs meanwhile, in whatever process."""
+    with writing(engine) as connection:
+        hold(connection, Lock.EXCLUSIVE)
+        yield connection
+
+
+def hold(connection: Connection, lock: Lock, *, shared: bool = False) -> None:
+    """Wait for the lock and keep it until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_SHARE if shared else _TAKE, {"key": int(lock)})
+
+
 def upgrade(url: str) -> None:
-    """Bring the schema at ``url`` to the newest migration, in one transaction; two processes at once do it once."""
+    """Bring the schema at ``url`` to the newest migration, in one transaction; two processes at once do it once.
+
+    Raises SettingsError when a version of Holdfast that this one does not know made the tables.
+    """
     engine = connect(url)
     config = Config()
     config.set_main_option("script_location", "holdfast:adapters/operations/migrations")
@@ -114,5 +142,10 @@ def upgrade(url: str) -> None:
         with exclusive(engine) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except CommandError as error:
+        raise SettingsError(
+            f"the operations database {engine.url.render_as_string()} was made by another version of Holdfast "
+            f"({error}). Use that version, or point HOLDFAST_OPERATIONS_URL at a new database"
+        ) from error
     finally:
         engine.dispose()

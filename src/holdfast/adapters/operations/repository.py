@@ -1,31 +1,35 @@
-"""Campaign runs, coupons and the outbox in the operations database: ``ports.Operations``."""
+"""``ports.Operations``: campaign runs, with the outbox, the ledger and customers' preferences beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, select, update
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
-from holdfast.adapters.operations import database, vault
-from holdfast.adapters.operations.models import AssignmentRow, CampaignRow, OfferRow, OutboxRow, SkipRow
+from holdfast.adapters.operations import audit, database
+from holdfast.adapters.operations.bulk import Same, insert_columns
+from holdfast.adapters.operations.facts import Facts
+from holdfast.adapters.operations.ledger import SqlLedger
+from holdfast.adapters.operations.models import AssignmentRow, Base, CampaignRow, OfferRow, OutboxRow, SkipRow
+from holdfast.adapters.operations.outbox import SqlOutbox
+from holdfast.adapters.operations.vault import change_gate
+from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import Campaign, CampaignRun
-from holdfast.campaign.eligibility import Standing
-from holdfast.campaign.offers import Coupon, OfferState
-from holdfast.campaign.outbox import (
-    Claim,
-    Counts,
-    CustomerRecord,
-    Outcome,
-    State,
-    idempotency_key,
-    reference,
-)
+from holdfast.campaign.eligibility import Known, explained
+from holdfast.campaign.offers import OfferState
+from holdfast.campaign.outbox import Counts, CustomerRecord, State
+from holdfast.campaign.planned import Coupons, Messages, plain
 from holdfast.campaign.policy import Selection
-from holdfast.windows import Window
+from holdfast.errors import CampaignError
+from holdfast.rules import FrequencyCap
 
-_CAPPED = (State.PLANNED, State.CLAIMED, State.SENT, State.UNKNOWN)  # a failed or skipped message reached nobody
+Writing: TypeAlias = Callable[[], AbstractContextManager["Transaction"]]
 
 
 class OperationsDatabase:
@@ -45,6 +49,17 @@ class OperationsDatabase:
             yield Transaction(connection)
 
     @contextmanager
+    def kept(self) -> Iterator[Writing]:
+        with database.kept(self._engine) as connection:
+
+            @contextmanager
+            def writing() -> Iterator[Transaction]:
+                with connection.begin():
+                    yield Transaction(connection)
+
+            yield writing
+
+    @contextmanager
     def planning(self) -> Iterator[Transaction]:
         with database.exclusive(self._engine) as connection:
             yield Transaction(connection)
@@ -55,39 +70,28 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.outbox = SqlOutbox(connection)
+        self.ledger = SqlLedger(connection)
 
     def run(self, campaign_id: str) -> CampaignRun | None:
         row = self._connection.execute(select(CampaignRow.__table__).where(CampaignRow.id == campaign_id)).one_or_none()
         if row is None:
             return None
         campaign = Campaign.model_validate(row.definition)
-        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience)
+        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at)
 
-    def standings(self, customer_ids: Sequence[str], since: datetime) -> Mapping[str, Standing]:
-        standings: dict[str, Standing] = {}
-        for some in vault.id_batches(customer_ids):
-            contacts = vault.contacts(self._connection, some)
-            consents = vault.latest_consents(self._connection, some, purpose="marketing", channel="email")
-            recent = self._recent_messages(some, since)
-            for customer in some:
-                contact = contacts.get(customer)
-                standings[customer] = Standing(
-                    address=contact.email if contact else None,
-                    given_name=contact.given_name if contact else None,
-                    consent=consents.get(customer),
-                    recent_messages=recent.get(customer, 0),
-                )
-        return standings
+    def run_ids(self) -> list[str]:
+        return list(self._connection.scalars(select(CampaignRow.id).order_by(CampaignRow.planned_at, CampaignRow.id)))
 
-    def _recent_messages(self, customer_ids: Sequence[str], since: datetime) -> dict[str, int]:
-        query = (
-            select(OutboxRow.customer_id, func.count())
-            .where(OutboxRow.customer_id.in_(customer_ids), OutboxRow.planned_at > since, OutboxRow.state.in_(_CAPPED))
-            .group_by(OutboxRow.customer_id)
-        )
-        return self._tally(query)
+    def known(
+        self, customer_ids: Sequence[str], channels: Sequence[str], caps: Sequence[FrequencyCap], at: datetime
+    ) -> dict[str, Known]:
+        facts = Facts(self._connection, customer_ids)
+        return {channel: facts.known(channel, caps, at, planned=True) for channel in channels}
 
-    def add(self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupon]) -> None:
+    def add(
+        self, run: CampaignRun, selection: Selection, coupons: Sequence[Coupons], messages: Sequence[Messages]
+    ) -> None:
         self._connection.execute(
             insert(CampaignRow).values(
                 id=run.id,
@@ -100,148 +104,100 @@ class Transaction:
                 audience=run.audience,
             )
         )
-        self._insert(
-            AssignmentRow,
-            [
+        assigned, skipped = selection.assigned, selection.skipped
+        names = ("customer_id", "arm", "tier", "persona", "probability", "value", "propensity", "cost")
+        self._insert(run, AssignmentRow, {name: _values(assigned, name) for name in names})
+        self._insert(run, SkipRow, {name: _values(skipped, name) for name in ("customer_id", "reason")})
+        for one in coupons:
+            self._insert(
+                run,
+                OfferRow,
                 {
-                    "campaign_id": run.id,
-                    "customer_id": a.customer_id,
-                    "arm": a.arm.value,
-                    "tier": a.tier,
-                    "probability": a.probability,
-                    "value": a.value,
-                    "propensity": a.propensity,
-                }
-                for a in selection.assignments
-            ],
-        )
-        self._insert(
-            SkipRow,
-            [
+                    "customer_id": one.customer_ids,
+                    "code": one.codes,
+                    "amount": Same(one.terms.amount),
+                    "percent": Same(one.terms.percent),
+                    "maximum_discount": Same(one.terms.maximum_discount),
+                    "minimum_basket": Same(one.terms.minimum_basket),
+                    "valid_from": Same(one.terms.valid.start),
+                    "valid_to": Same(one.terms.valid.end),
+                    "state": Same(OfferState.ISSUED.value),
+                },
+            )
+        for some in messages:
+            self._insert(
+                run,
+                OutboxRow,
                 {
-                    "campaign_id": run.id,
-                    "customer_id": skip.customer_id,
-                    "reason": skip.obstacle.reason.value,
-                    "detail": skip.obstacle.detail,
-                }
-                for skip in selection.skips
-            ],
-        )
-        self._insert(OfferRow, [_offer_values(run.id, coupon) for coupon in coupons])
-        self._insert(OutboxRow, [_outbox_values(run, coupon.customer_id) for coupon in coupons])
+                    "channel": Same(some.channel),
+                    "customer_id": some.customer_ids,
+                    "reference": some.references,
+                    "due_at": some.due_at,
+                    "not_after": Same(some.not_after),
+                    "timezone": some.timezones,
+                    "context": some.contexts,
+                    "state": Same(State.PLANNED.value),
+                    "planned_at": Same(run.planned_at),
+                },
+            )
 
-    def _insert(
-        self, row: type[AssignmentRow | SkipRow | OfferRow | OutboxRow], values: Sequence[Mapping[str, object]]
-    ) -> None:
-        if values:  # an empty list would insert one row of defaults
-            self._connection.execute(insert(row), values)
+    def _insert(self, run: CampaignRun, row: type[Base], columns: Mapping[str, Sequence[Any] | Same]) -> None:
+        insert_columns(
+            self._connection, row.metadata.tables[row.__tablename__], {"campaign_id": Same(run.id), **columns}
+        )
+
+    def stop(self, campaign_id: str, actor: str, at: datetime) -> int:
+        change_gate(self._connection)
+        stopped = self._connection.execute(
+            update(CampaignRow)
+            .where(CampaignRow.id == campaign_id, CampaignRow.stopped_at.is_(None))
+            .values(stopped_at=at)
+        )
+        if stopped.rowcount == 0:
+            raise CampaignError(f"no campaign run {campaign_id!r} is going on: it was never planned, or is stopped.")
+        self.log(at, actor, "campaign.stop", campaign_id, {})
+        waiting = select(func.count()).where(OutboxRow.campaign_id == campaign_id, OutboxRow.state == State.PLANNED)
+        return self._connection.scalar(waiting) or 0
+
+    def log(self, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> None:
+        audit.append(self._connection, at=at, actor=actor, action=action, subject=subject, details=details)
+
+    def audited(self) -> Iterator[Entry]:
+        return audit.entries(self._connection)
 
     def counts(self, campaign_id: str) -> Counts:
+        unsent = OutboxRow.state.in_([State.FAILED, State.SKIPPED])
+        void_owed = (
+            select(func.count())
+            .select_from(OutboxRow)
+            .join(
+                OfferRow,
+                and_(OfferRow.campaign_id == OutboxRow.campaign_id, OfferRow.customer_id == OutboxRow.customer_id),
+            )
+            .where(OutboxRow.campaign_id == campaign_id, unsent, OfferRow.state != OfferState.REDEEMED)
+        )
+        cost = select(func.sum(AssignmentRow.cost)).where(AssignmentRow.campaign_id == campaign_id)
         return Counts(
-            skips=self._tally(
-                select(SkipRow.reason, func.count()).where(SkipRow.campaign_id == campaign_id).group_by(SkipRow.reason)
+            skips=self._tally(SkipRow.reason, SkipRow.campaign_id == campaign_id),
+            arms=self._tally(AssignmentRow.arm, AssignmentRow.campaign_id == campaign_id),
+            offers=self._tally(OfferRow.state, OfferRow.campaign_id == campaign_id),
+            messages=self._tally(OutboxRow.state, OutboxRow.campaign_id == campaign_id),
+            skipped_at_send=self._tally(
+                OutboxRow.reason, OutboxRow.campaign_id == campaign_id, OutboxRow.state == State.SKIPPED
             ),
-            arms=self._tally(
-                select(AssignmentRow.arm, func.count())
-                .where(AssignmentRow.campaign_id == campaign_id)
-                .group_by(AssignmentRow.arm)
-            ),
-            offers=self._tally(
-                select(OfferRow.state, func.count()).where(OfferRow.campaign_id == campaign_id).group_by(OfferRow.state)
-            ),
-            messages=self._tally(
-                select(OutboxRow.state, func.count())
-                .where(OutboxRow.campaign_id == campaign_id)
-                .group_by(OutboxRow.state)
-            ),
+            cost=self._connection.scalar(cost) or Decimal(0),
+            void_owed=self._connection.scalar(void_owed) or 0,
         )
 
-    def _tally(self, query: Select[str, int]) -> dict[str, int]:
-        return dict(self._connection.execute(query).all())
-
-    def planned(self, campaign_id: str, shard: int, shards: int) -> list[int]:
-        query = (
-            select(OutboxRow.id)
-            .where(
-                OutboxRow.campaign_id == campaign_id,
-                OutboxRow.state == State.PLANNED,
-                OutboxRow.id % shards == shard,
-            )
-            .order_by(OutboxRow.id)
-        )
-        return list(self._connection.scalars(query))
-
-    def claim(self, outbox_id: int, worker: str, at: datetime) -> Claim | None:
-        # One conditional update decides who has it, whatever was read before: the row count is the answer.
-        taken = self._connection.execute(
-            update(OutboxRow)
-            .where(OutboxRow.id == outbox_id, OutboxRow.state == State.PLANNED)
-            .values(state=State.CLAIMED.value, claimed_by=worker, claimed_at=at, attempts=OutboxRow.attempts + 1)
-        )
-        if taken.rowcount != 1:
-            return None
-        row = self._connection.execute(select(OutboxRow.__table__).where(OutboxRow.id == outbox_id)).one()
-        return Claim(row.id, row.campaign_id, row.customer_id, row.reference, row.attempts)
-
-    def coupon(self, campaign_id: str, customer_id: str) -> Coupon:
-        row = self._connection.execute(
-            select(OfferRow.__table__).where(OfferRow.campaign_id == campaign_id, OfferRow.customer_id == customer_id)
-        ).one()
-        return Coupon(
-            row.customer_id,
-            row.code,
-            row.amount,
-            row.percent,
-            row.maximum_discount,
-            row.minimum_basket,
-            Window(row.valid_from, row.valid_to),
-        )
-
-    def finish(self, claim: Claim, outcome: Outcome, at: datetime) -> bool:
-        # The attempt is a fence: a claim that lapsed, or was handed out anew, is no longer its old holder's to finish.
-        finished = self._connection.execute(
-            update(OutboxRow)
-            .where(
-                OutboxRow.id == claim.outbox_id,
-                OutboxRow.state == State.CLAIMED,
-                OutboxRow.attempts == claim.attempt,
-            )
-            .values(
-                state=outcome.state.value,
-                detail=outcome.detail,
-                finished_at=None if outcome.state is State.PLANNED else at,
-            )
-        )
-        if finished.rowcount != 1:
-            return False
-        if outcome.state in (State.FAILED, State.SKIPPED):
-            self._connection.execute(
-                update(OfferRow)
-                .where(OfferRow.campaign_id == claim.campaign_id, OfferRow.customer_id == claim.customer_id)
-                .values(state=OfferState.VOID.value)
-            )
-        return True
-
-    def lapse_claims(self, campaign_id: str, claimed_before: datetime) -> int:
-        lapsed = self._connection.execute(
-            update(OutboxRow)
-            .where(
-                OutboxRow.campaign_id == campaign_id,
-                OutboxRow.state == State.CLAIMED,
-                OutboxRow.claimed_at < claimed_before,
-            )
-            .values(
-                state=State.UNKNOWN.value,
-                detail="its sender ended between claim and mark: look for the Message-ID at the mail server",
-            )
-        )
-        return lapsed.rowcount
+    def _tally(self, column: InstrumentedAttribute[Any], *where: ColumnElement[bool]) -> dict[str, int]:
+        return dict(self._connection.execute(select(column, func.count()).where(*where).group_by(column)).all())
 
     def history(self, customer_id: str) -> list[CustomerRecord]:
         met = (
-            select(CampaignRow.id, CampaignRow.planned_at, SkipRow.reason, SkipRow.detail.label("why_skipped"))
+            select(CampaignRow.id, CampaignRow.planned_at, SkipRow.reason.label("not_planned"))
             .add_columns(AssignmentRow.arm, OfferRow.code, OfferRow.valid_to)
             .add_columns(OutboxRow.state, OutboxRow.reference, OutboxRow.finished_at, OutboxRow.detail)
+            .add_columns(OutboxRow.reason)
             .select_from(CampaignRow)
         )
         for row in (SkipRow, AssignmentRow, OfferRow, OutboxRow):
@@ -251,47 +207,22 @@ class Transaction:
             CustomerRecord(
                 row.id,
                 row.planned_at,
-                skipped=row.reason,
+                skipped=row.not_planned,
                 arm=row.arm,
                 code=row.code,
                 valid_until=row.valid_to,
                 message=row.state,
                 reference=row.reference,
                 finished_at=row.finished_at,
-                detail=row.detail or row.why_skipped,
+                detail=row.detail or explained(row.reason or row.not_planned),
             )
             for row in self._connection.execute(met.order_by(CampaignRow.planned_at.desc(), CampaignRow.id.desc()))
         ]
 
-    def run_ids(self) -> list[str]:
-        return list(self._connection.scalars(select(CampaignRow.id).order_by(CampaignRow.planned_at, CampaignRow.id)))
 
-
-def _offer_values(campaign_id: str, coupon: Coupon) -> dict[str, object]:
-    return {
-        "campaign_id": campaign_id,
-        "customer_id": coupon.customer_id,
-        "code": coupon.code,
-        "amount": coupon.amount,
-        "percent": coupon.percent,
-        "maximum_discount": coupon.maximum_discount,
-        "minimum_basket": coupon.minimum_basket,
-        "valid_from": coupon.valid.start,
-        "valid_to": coupon.valid.end,
-        "state": OfferState.ISSUED.value,
-    }
-
-
-def _outbox_values(run: CampaignRun, customer_id: str) -> dict[str, object]:
-    channel = run.campaign.message.channel
-    key = idempotency_key(run.id, customer_id, channel)
-    return {
-        "idempotency_key": key,
-        "reference": reference(key),
-        "campaign_id": run.id,
-        "customer_id": customer_id,
-        "channel": channel,
-        "state": State.PLANNED.value,
-        "planned_at": run.planned_at,
-        "attempts": 0,
-    }
+def _values(rows: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values, every kind of missing value as None."""
+    if name not in rows:
+        return [None] * len(rows)
+    column = rows[name]
+    return plain(column) if column.isna().any() else column.tolist()

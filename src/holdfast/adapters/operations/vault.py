@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import ConsentRow, ContactRow, LoadedBatchRow
+from holdfast.adapters.operations.database import Lock, hold
+from holdfast.adapters.operations.models import ConsentRow, ContactRow, GateRow, LoadedBatchRow
 from holdfast.schemas import CONSENTS, CONTACTS, TABLES, Home
 
 _IDS_AT_ONCE = 10_000  # below SQLite's limit of 32,766 parameters
 _CONSENT_KEY = ("customer_id", "purpose", "channel", "recorded_at", "status")
-
-
-@dataclass(frozen=True)
-class Contact:
-    """How one customer is reached."""
-
-    email: str
-    given_name: str | None
 
 
 class SqlVault:
@@ -39,6 +31,7 @@ class SqlVault:
         if table not in TABLES or TABLES[table].home is not Home.VAULT:
             raise ValueError(f"table {table!r} does not belong to the vault")
         with database.exclusive(self._engine) as connection:
+            change_gate(connection)
             fresh = _enter(connection, table, batches)
             records = _records(rows[rows["batch"].isin(fresh)], TABLES[table].names)
             if table == CONTACTS.name:
@@ -48,31 +41,19 @@ class SqlVault:
         return len(records)
 
 
-def id_batches(customer_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def change_gate(connection: Connection) -> None:
+    """Wait for whoever is claiming a message, and have every message that is leased but not claimed asked again.
+
+    To be called before anything is written that the send gate asks about a customer.
+    """
+    hold(connection, Lock.GATE)
+    connection.execute(update(GateRow).values(version=GateRow.version + 1))
+
+
+def _id_batches(customer_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """The ids in parts small enough for one query."""
     for start in range(0, len(customer_ids), _IDS_AT_ONCE):
         yield customer_ids[start : start + _IDS_AT_ONCE]
-
-
-def contacts(connection: Connection, customer_ids: Sequence[str]) -> dict[str, Contact]:
-    """The contact details known, by customer id. Ask for one part of ``id_batches`` at a time."""
-    query = select(ContactRow.customer_id, ContactRow.email, ContactRow.given_name)
-    found = connection.execute(query.where(ContactRow.customer_id.in_(customer_ids)))
-    return {customer: Contact(email, given_name) for customer, email, given_name in found}
-
-
-def latest_consents(connection: Connection, customer_ids: Sequence[str], purpose: str, channel: str) -> dict[str, str]:
-    """Each customer's latest decision, by customer id. Ask for one part of ``id_batches`` at a time."""
-    # Of two decisions recorded at the same instant the withdrawal counts: "withdrawn" sorts after "given".
-    latest_first = (ConsentRow.recorded_at.desc(), ConsentRow.status.desc())
-    rank = func.row_number().over(partition_by=ConsentRow.customer_id, order_by=latest_first).label("rank")
-    ranked = (
-        select(ConsentRow.customer_id, ConsentRow.status, rank)
-        .where(ConsentRow.customer_id.in_(customer_ids), ConsentRow.purpose == purpose, ConsentRow.channel == channel)
-        .subquery()
-    )
-    found = connection.execute(select(ranked.c.customer_id, ranked.c.status).where(ranked.c.rank == 1))
-    return dict(found.all())
 
 
 def _enter(connection: Connection, table: str, batches: Iterable[str]) -> list[str]:
@@ -86,8 +67,8 @@ def _enter(connection: Connection, table: str, batches: Iterable[str]) -> list[s
 
 
 def _records(rows: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows as plain Python values, every kind of missing value as None."""
-    plain = rows.loc[:, list(names)].astype(object)
+    """The rows as plain Python values, every kind of missing value, and a missing column, as None."""
+    plain = rows.reindex(columns=list(names)).astype(object)
     return [
         {
             str(name): None if pd.isna(value) else value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
@@ -102,19 +83,20 @@ def _put_contacts(connection: Connection, records: Sequence[dict[str, Any]]) -> 
     latest = {record["customer_id"]: record for record in records}
     if not latest:
         return
-    for some in id_batches(list(latest)):
+    for some in _id_batches(list(latest)):
         connection.execute(delete(ContactRow).where(ContactRow.customer_id.in_(some)))
     connection.execute(insert(ContactRow), list(latest.values()))
 
 
-def _put_consents(connection: Connection, records: Sequence[dict[str, Any]]) -> None:
-    """Add the decisions that are not recorded yet."""
+def _put_consents(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
+    """Add the decisions that are not recorded yet, and return their number."""
     wanted = {tuple(record[name] for name in _CONSENT_KEY): record for record in records}
     if not wanted:
-        return
+        return 0
     columns = [getattr(ConsentRow, name) for name in _CONSENT_KEY]
-    for some in id_batches(list({record["customer_id"] for record in records})):
+    for some in _id_batches(list({record["customer_id"] for record in records})):
         for known in connection.execute(select(*columns).where(ConsentRow.customer_id.in_(some))):
             wanted.pop(tuple(known), None)
     if wanted:
         connection.execute(insert(ConsentRow), list(wanted.values()))
+    return len(wanted)

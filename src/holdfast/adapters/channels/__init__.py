@@ -1,0 +1,1 @@
+"""The ways messages leave by: each a real ``ports.Channel``."""

@@ -1,0 +1,243 @@
+"""E-mail over SMTP, told apart by what is certain: taken, refused for now, refused for good, or in doubt."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event, Timer
+
+from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.mime import as_email, sender_address
+from holdfast.errors import (
+    AmbiguousDeliveryError,
+    ChannelUnavailableError,
+    MessageRefusedError,
+    SettingsError,
+    TemporaryChannelError,
+)
+
+_LONGEST_DETAIL = 300
+_DONE, _GO_AHEAD = 2, 3  # kinds of reply by their first digit (RFC 5321 4.2.1)
+_ANSWERS = (200, 600)  # every reply code there is
+
+
+_SIGNED = (
+    *("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Content-Language"),
+    *("List-Unsubscribe", "List-Unsubscribe-Post"),  # RFC 8058 asks for these two
+)
+
+
+@dataclass(frozen=True)
+class Dkim:
+    """The key that signs for the sender's domain; its public half is published in DNS under ``selector``."""
+
+    selector: str
+    private_key: bytes = field(repr=False)
+
+    def sign(self, mail: bytes, domain: str) -> bytes:
+        """The mail with its DKIM-Signature (RFC 6376) in front. Raises SettingsError for a key that cannot sign."""
+        import dkim
+
+        headers = [name.lower().encode() for name in _SIGNED]
+        try:
+            signature: bytes = dkim.sign(
+                mail,
+                self.selector.encode(),
+                domain.encode(),
+                self.private_key,
+                canonicalize=(b"relaxed", b"relaxed"),
+                include_headers=[name for name in headers if re.search(rb"(?mi)^" + name + rb":", mail)],
+            )
+        except dkim.DKIMException as error:
+            raise SettingsError(
+                f"the DKIM key cannot sign ({error}); HOLDFAST_DKIM_KEY names a file with an RSA key in PEM form"
+            ) from error
+        return signature + mail
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where and how to hand in mail. ``hello`` is the name we greet with.
+
+    ``timeout`` bounds each wait for the server and ``deadline`` one whole message, both in seconds: a server that
+    sends a byte now and then keeps within the first for ever. A log-in needs STARTTLS (SettingsError otherwise): a
+    password never travels in the clear.
+    """
+
+    host: str
+    port: int
+    hello: str
+    starttls: bool = False
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 30
+    deadline: float = 120
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.user and not self.starttls:
+            raise SettingsError(
+                "an SMTP log-in without STARTTLS would send the password in the clear; set HOLDFAST_SMTP_STARTTLS=true"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class SmtpChannel:
+    """``ports.Channel`` over one SMTP server; ``sender`` is the From of every message, ``Shop <care@shop.example>``."""
+
+    def __init__(self, server: SmtpServer, sender: str, dkim: Dkim | None = None) -> None:
+        self._server = server
+        self._sender = sender
+        self._dkim = dkim
+
+    @contextmanager
+    def connect(self) -> Iterator[SmtpConnection]:
+        connection = SmtpConnection(self._server, self._sender, self._dkim)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class SmtpConnection:
+    """One SMTP session, opened at once and opened again when the server has dropped it between two messages."""
+
+    def __init__(self, server: SmtpServer, sender: str, dkim: Dkim | None = None) -> None:
+        self._server = server
+        self._sender = sender
+        self._dkim = dkim
+        self._smtp = _open(server)
+
+    def send(self, envelope: Envelope) -> None:
+        """See ``ports.ChannelConnection.send``."""
+        sender, recipient = sender_address(self._sender), envelope.recipient
+        mail = as_email(envelope, self._sender).as_bytes()
+        if self._dkim is not None:
+            mail = self._dkim.sign(mail, sender.rpartition("@")[2])
+        with _deadline(lambda: self._smtp, self._server.deadline) as over:
+            self._ensure_open()
+            self._hand_over(sender, recipient, _dot_stuffed(mail), over)
+
+    def _hand_over(self, sender: str, recipient: str, content: bytes, over: Event) -> None:
+        try:
+            self._expect(_DONE, self._smtp.mail(sender), "MAIL", recipient)
+            self._expect(_DONE, self._smtp.rcpt(recipient), "RCPT", recipient)
+            self._expect(_GO_AHEAD, self._smtp.docmd("DATA"), "DATA", recipient)
+            # If this raises, the lone dot that ends the message was not handed to the system: nobody has all of it.
+            self._smtp.send(content)
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise ChannelUnavailableError(
+                f"{self._server} broke off before the message was handed over ({type(error).__name__})"
+            ) from error
+        try:
+            answer = self._smtp.getreply()
+            if over.is_set() or not _ANSWERS[0] <= answer[0] < _ANSWERS[1]:
+                # smtplib takes the beginning of a line that broke off, or no SMTP at all, for an answer.
+                raise smtplib.SMTPServerDisconnected("no complete answer")
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise AmbiguousDeliveryError(
+                f"{self._server} broke off after the message was handed over ({type(error).__name__}); "
+                "it may or may not have been delivered: look for its Message-ID there"
+            ) from error
+        self._expect(_DONE, answer, "end of DATA", recipient)
+
+    def close(self) -> None:
+        with suppress(smtplib.SMTPException, OSError):
+            self._smtp.quit()
+        self._smtp.close()
+
+    def _ensure_open(self) -> None:
+        """A server may drop an idle session: then the first command fails, and a new session does no harm."""
+        with suppress(smtplib.SMTPException, OSError):
+            if self._smtp.rset()[0] == 250:
+                return
+        self._smtp.close()
+        self._smtp = _open(self._server)
+
+    def _expect(self, kind: int, answer: tuple[int, bytes], step: str, recipient: str) -> None:
+        code, reply = answer
+        if code // 100 == kind:
+            return
+        said = _without_address(reply, recipient)
+        refusal = f"{self._server} answered {code} to {step}: {said}"
+        if code == 421 or (step == "MAIL" and code >= 500):
+            # The server is closing, or refuses our sender: the next message would fare no better.
+            self.close()
+            raise ChannelUnavailableError(refusal)
+        if code >= 500:
+            raise MessageRefusedError(refusal)
+        raise TemporaryChannelError(refusal)
+
+
+class _Session(smtplib.SMTP):
+    """A session not yet connected, so that connecting can be held to a deadline."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        super().__init__(local_hostname=server.hello, timeout=server.timeout)
+        self._host = server.host  # the name that the certificate must bear; connect() by itself does not note it
+
+
+def _open(server: SmtpServer) -> smtplib.SMTP:
+    smtp = _Session(server)
+    try:
+        with _deadline(lambda: smtp, server.deadline):
+            smtp.connect(server.host, server.port)
+            if server.starttls:
+                smtp.starttls(context=server.tls)
+            if server.user:
+                smtp.login(server.user, server.password or "")
+            smtp.ehlo_or_helo_if_needed()
+    except (smtplib.SMTPException, OSError) as error:
+        smtp.close()
+        raise ChannelUnavailableError(
+            f"no SMTP session with {server}: {type(error).__name__}: {error}. Check HOLDFAST_SMTP_HOST and _PORT, and "
+            "that the server runs; nothing was sent"
+        ) from error
+    return smtp
+
+
+@contextmanager
+def _deadline(session: Callable[[], smtplib.SMTP], seconds: float) -> Iterator[Event]:
+    """Break the session's connection off when the block takes longer: whoever waits on it sees its end.
+
+    Yields an event that is set when that has happened.
+    """
+    over = Event()
+
+    def break_off() -> None:
+        over.set()
+        connection = session().sock
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    end = Timer(seconds, break_off)
+    end.daemon = True
+    end.start()
+    try:
+        yield over
+    finally:
+        end.cancel()
+
+
+def _dot_stuffed(content: bytes) -> bytes:
+    """The message as it follows DATA: a line that starts with a dot gets another, a lone dot ends it (RFC 5321 4.5.2).
+
+    ``content`` has CRLF line ends and ends with one.
+    """
+    return re.sub(rb"(?m)^\.", b"..", content) + b".\r\n"
+
+
+def _without_address(reply: bytes, recipient: str) -> str:
+    """What the server said, for logs and the outbox: servers quote the address, which belongs in the vault alone."""
+    said = reply.decode("utf-8", "replace").replace("\n", " ")
+    return re.sub(re.escape(recipient), "the recipient", said, flags=re.IGNORECASE)[:_LONGEST_DETAIL]

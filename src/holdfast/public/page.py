@@ -1,0 +1,41 @@
+"""The preference page as HTML: no script, nothing fetched, readable by a screen reader and on a phone."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from holdfast.pipelines.replies import Standing
+from holdfast.public.words import WORDS
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",  # the address itself is the key
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+def preferences(shop: str, standing: Standing, language: str, *, action: str, saved: bool) -> str:
+    """The page; its form posts to ``action``, and ``saved`` confirms a choice just made."""
+    return _render("preferences.html.j2", shop, language, standing=standing, action=action, saved=saved)
+
+
+def missing(shop: str, language: str) -> str:
+    """The same page for every link that leads nowhere, whatever is wrong with it."""
+    return _render("missing.html.j2", shop, language)
+
+
+def _render(template: str, shop: str, language: str, **values: object) -> str:
+    words = {name: text.format(shop=shop) for name, text in WORDS[language].items()}
+    environment = Environment(
+        loader=PackageLoader("holdfast", "templates/public"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    other = "en" if language == "zh" else "zh"
+    return environment.get_template(template).render(words=words, language=language, other=other, shop=shop, **values)

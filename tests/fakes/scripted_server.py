@@ -1,0 +1,86 @@
+"""A server on loopback that does with every connection what a story says, byte by byte if need be."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Scripted:
+    """``heard`` is for stories to note what they were sent; ``over`` is set when the test ends."""
+
+    port: int
+    connections: int = 0
+    heard: list[bytes] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+Story = Callable[[socket.socket, Scripted], None]
+
+
+@contextmanager
+def scripted_server(story: Story) -> Iterator[Scripted]:
+    """Serve on a free port of 127.0.0.1, each connection on a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Scripted(listener.getsockname()[1])
+        threads: list[threading.Thread] = []
+
+        def tell(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                story(connection, server)
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                server.connections += 1
+                thread = threading.Thread(target=tell, args=[connection], daemon=True)
+                threads.append(thread)
+                thread.start()
+
+        acceptor = threading.Thread(target=accept, daemon=True)
+        acceptor.start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            for thread in threads:
+                thread.join()
+
+
+def drip(connection: socket.socket, server: Scripted, pause: float = 0.02) -> None:
+    """Send a byte now and then, and never the end of a line, until the client has gone or the test is over."""
+    while not server.over.wait(pause):
+        connection.sendall(b"2")
+
+
+def hang(_connection: socket.socket, server: Scripted) -> None:
+    """Say nothing."""
+    server.over.wait()
+
+
+def smtp_until_data(connection: socket.socket, server: Scripted, answers: dict[str, bytes] | None = None) -> None:
+    """Speak SMTP up to and with the answer to DATA; ``answers`` replaces the answer to a command.
+
+    Returns when the client may send its message, or has left.
+    """
+    replies = {"EHLO": b"250 hello", "RSET": b"250 OK", "MAIL": b"250 OK", "RCPT": b"250 OK", "DATA": b"354 go ahead"}
+    replies |= answers or {}
+    connection.sendall(b"220 scripted\r\n")
+    lines = connection.makefile("rb")
+    for line in lines:
+        command = line[:4].decode().upper()
+        if command == "QUIT":
+            connection.sendall(b"221 bye\r\n")
+            return
+        connection.sendall(replies[command] + b"\r\n")
+        if command == "DATA":
+            return

@@ -1,0 +1,317 @@
+"""From planned to sent, on real operations databases and a fake channel."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Barrier
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from holdfast.adapters.operations import database
+from holdfast.campaign.assignment import uniforms
+from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.outbox import LEASE, MAX_ATTEMPTS
+from holdfast.errors import CampaignError, ChannelUnavailableError, TemporaryChannelError
+from holdfast.pipelines.accounting import Account
+from holdfast.pipelines.planning import Plan
+from tests.fakes.channel import OUTCOMES, FakeChannel
+from tests.fakes.operations import (
+    CUTOFF,
+    NOON,
+    Intervention,
+    campaign,
+    composer,
+    decide,
+    intervention,
+    operations_engine,
+    reachable,
+    scores,
+)
+
+RUN = f"win_back@{CUTOFF}"
+HUNDRED = [str(i) for i in range(100)]
+TREATED = [c for c, number in zip(HUNDRED, uniforms(RUN, HUNDRED), strict=True) if number >= 0.5]
+
+
+def hundred() -> pd.DataFrame:
+    """A hundred high-risk customers, the first worth most."""
+    return scores(*((c, 0.6, "high", 200.0 - int(c)) for c in HUNDRED))
+
+
+@pytest.fixture
+def engine(url: str) -> Engine:
+    engine = database.connect(url)
+    reachable(engine, HUNDRED)
+    return engine
+
+
+@pytest.fixture
+def channel() -> FakeChannel:
+    return FakeChannel()
+
+
+@pytest.fixture
+def use_case(engine: Engine, channel: FakeChannel) -> Intervention:
+    return intervention(engine, hundred(), channel)
+
+
+def send(use_case: Intervention, planned: Plan, at: datetime = NOON) -> None:
+    """Send every batch once; those that were refused for now stay for another time."""
+    for batch in use_case.batches([planned]):
+        try:
+            use_case.send(batch, lambda: at)
+        except TemporaryChannelError:
+            continue
+
+
+def account(use_case: Intervention) -> Account:
+    (one,) = use_case.account([RUN])
+    return one
+
+
+def rows(engine: Engine, query: str) -> list[tuple]:
+    with database.reading(engine) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_else_gets_any(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
+    sent = {m.recipient: m.text.split()[-1] for m in channel.delivered}
+    assert sent == {
+        f"{customer}@shop.example": code for customer, code in rows(engine, "SELECT customer_id, code FROM offers")
+    }
+    assert len(channel.delivered) == len(TREATED)
+    assert account(use_case)["sent"] == len(TREATED)
+
+
+def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention, channel: FakeChannel) -> None:
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    send(use_case, plan)
+    channel.running = False
+    done = [use_case.send(batch, lambda: NOON) for batch in use_case.batches([plan])]
+    assert [one["sent"] for one in done] == [0, 0]
+    assert len(channel.delivered) == len(TREATED)
+
+
+def test_senders_of_the_same_batch_at_once_send_no_message_twice(url: str) -> None:
+    class StartingTogether(FakeChannel):
+        """Lets nobody send before all have messages to send."""
+
+        together = Barrier(3)
+
+        @contextmanager
+        def connect(self) -> Iterator[FakeChannel]:
+            self.together.wait(timeout=30)
+            yield self
+
+    channel = StartingTogether()
+    reachable(database.connect(url), HUNDRED)
+    use_cases = [intervention(database.connect(url), hundred(), channel, shards=1, at_once=5) for _ in range(3)]
+    plan = use_cases[0].plan(campaign(), CUTOFF, NOON)
+    (batch,) = use_cases[0].batches([plan])
+    with ThreadPoolExecutor(3) as senders:
+        done = list(senders.map(lambda one: one.send(batch, lambda: NOON), use_cases))
+    assert sorted(channel.recipients) == sorted(f"{c}@shop.example" for c in TREATED)
+    assert sum(one["sent"] for one in done) == len(TREATED)
+
+
+def test_an_opt_out_between_plan_and_send_is_respected(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    decide(engine, TREATED[:3], "withdrawn", NOON)
+    send(use_case, plan)
+    assert not {f"{c}@shop.example" for c in TREATED[:3]} & set(channel.recipients)
+    after = account(use_case)
+    assert (after["skipped_at_send"], after["sent"]) == (3, len(TREATED) - 3)
+    assert after["offers"] == {"issued": len(TREATED) - 3, "void": 3}
+    assert after["send_skips"] == {"no_consent": 3}
+
+
+def test_an_opt_out_while_the_batch_is_being_sent_is_respected(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    deliver = channel.send
+
+    def withdraw_then_deliver(message: Envelope) -> None:
+        if not channel.delivered:
+            decide(engine, TREATED, "withdrawn", NOON)
+        deliver(message)
+
+    channel.send = withdraw_then_deliver
+    send(use_case, plan)
+    assert len(channel.delivered) == 1
+
+
+def test_an_offer_that_has_ended_is_not_sent(use_case: Intervention, channel: FakeChannel) -> None:
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    send(use_case, plan, at=NOON + timedelta(days=22))
+    assert channel.delivered == []
+    assert account(use_case)["skipped_at_send"] == len(TREATED)
+
+
+def test_a_sender_that_dies_between_claim_and_mark_leaves_a_doubt_that_is_never_sent_again(
+    use_case: Intervention, channel: FakeChannel
+) -> None:
+    class PowerCutError(BaseException):
+        pass
+
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    deliver = channel.send
+
+    def deliver_then_die(message: Envelope) -> None:
+        deliver(message)
+        raise PowerCutError
+
+    channel.send = deliver_then_die
+    with pytest.raises(PowerCutError):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    channel.send = deliver
+    send(use_case, plan, at=NOON + timedelta(minutes=1))
+    assert (account(use_case)["waiting"], account(use_case)["unknown"]) == (1, 0)  # its sender might yet be alive
+    send(use_case, plan, at=NOON + LEASE + timedelta(seconds=1))
+    assert (account(use_case)["waiting"], account(use_case)["unknown"]) == (0, 1)
+    assert max(Counter(channel.recipients).values()) == 1
+    assert len(channel.delivered) == len(TREATED)
+
+
+def test_an_error_before_the_message_leaves_gives_the_claim_back(engine: Engine, channel: FakeChannel) -> None:
+    good = intervention(engine, hundred(), channel)
+    plan = good.plan(campaign(), CUTOFF, NOON)
+    broken = intervention(engine, hundred(), channel, composer=composer({"m/body.en.txt.j2": "{{ nobody }}"}))
+    with pytest.raises(CampaignError, match="nobody"):
+        broken.send(broken.batches([plan])[0], lambda: NOON)
+    send(good, plan)
+    assert account(good)["sent"] == len(TREATED)
+
+
+def test_a_server_that_is_down_costs_no_message_an_attempt(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    channel.running = False
+    with pytest.raises(ChannelUnavailableError):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    assert rows(engine, "SELECT DISTINCT state, attempts FROM outbox") == [("planned", 0)]
+
+
+def story(url: str, words: dict[str, str]) -> tuple[Intervention, FakeChannel, Engine]:
+    """The hundred customers, some with an address that decides what the server does."""
+    engine, channel = database.connect(url), FakeChannel()
+    reachable(engine, HUNDRED, emails={c: f"{word}.{c}@shop.example" for c, word in words.items()})
+    return intervention(engine, hundred(), channel, shards=1), channel, engine
+
+
+def test_each_outcome_ends_in_its_own_state(url: str) -> None:
+    use_case, channel, engine = story(url, dict(zip(TREATED, ["later", "never", "lost"], strict=False)))
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    with pytest.raises(TemporaryChannelError, match=r"1 messages were refused for now and stay planned"):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    after = account(use_case)
+    assert (after["waiting"], after["failed"], after["unknown"]) == (1, 1, 1)
+    assert after["sent"] == len(channel.delivered) == len(TREATED) - 3
+    assert after["offers"] == {"issued": len(TREATED) - 1, "void": 1}
+    assert all("shop.example" not in (detail or "") for (detail,) in rows(engine, "SELECT detail FROM outbox"))
+
+
+def test_a_message_refused_for_now_is_tried_once_a_call_and_fails_at_the_limit(url: str) -> None:
+    use_case, channel, engine = story(url, {TREATED[0]: "later"})
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    attempts = []
+    for later in range(MAX_ATTEMPTS + 1):
+        send(use_case, plan, at=NOON + later * timedelta(days=1))
+        attempts += rows(engine, f"SELECT state, attempts FROM outbox WHERE customer_id = '{TREATED[0]}'")  # noqa: S608
+    assert attempts == [*(("planned", n) for n in range(1, MAX_ATTEMPTS)), *[("failed", MAX_ATTEMPTS)] * 2]
+    assert len(channel.delivered) == len(TREATED) - 1
+
+
+def test_when_the_server_goes_the_rest_is_left_untouched(url: str) -> None:
+    use_case, channel, engine = story(url, {TREATED[1]: "gone"})
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    in_outbox = [customer for (customer,) in rows(engine, "SELECT customer_id FROM outbox ORDER BY id")]
+    before_it = in_outbox.index(TREATED[1])
+    with pytest.raises(ChannelUnavailableError):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    assert len(channel.delivered) == before_it
+    assert rows(engine, "SELECT sum(attempts) FROM outbox") == [(before_it + 1,)]
+    assert account(use_case)["waiting"] == len(TREATED) - before_it
+
+
+# Accounts
+
+
+def test_a_run_that_was_never_planned_is_told(use_case: Intervention) -> None:
+    with pytest.raises(CampaignError, match="'nothing@2017-11-26' was never planned"):
+        use_case.account(["nothing@2017-11-26"])
+
+
+def test_a_row_that_vanished_is_noticed(engine: Engine, use_case: Intervention) -> None:
+    use_case.plan(campaign(), CUTOFF, NOON)
+    with database.writing(engine) as connection:
+        connection.execute(text("DELETE FROM outbox WHERE id = (SELECT min(id) FROM outbox)"))
+    with pytest.raises(CampaignError, match="messages in all states"):
+        account(use_case)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    people=st.lists(
+        st.tuples(
+            st.sampled_from(["high", "medium", "low"]),
+            st.floats(0, 1),
+            st.floats(0, 500),
+            st.sampled_from(["given", "withdrawn", "never asked", "unknown"]),
+            st.sampled_from(["fine", *OUTCOMES]),
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    share=st.floats(0.05, 0.95),
+    contacts=st.integers(0, 25),
+    opt_outs=st.sets(st.integers(0, 24)),
+    calls=st.integers(0, 3),
+)
+def test_whatever_happens_the_sums_are_exact_and_nobody_gets_what_they_should_not(
+    people: list[tuple[str, float, float, str, str]], share: float, contacts: int, opt_outs: set[int], calls: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        engine, channel = operations_engine(Path(folder)), FakeChannel()
+        known = {
+            str(i): f"{word}.{i}@shop.example" for i, (*_, consent, word) in enumerate(people) if consent != "unknown"
+        }
+        asked = [c for c in known if people[int(c)][3] != "never asked"]
+        reachable(engine, asked, known)
+        decide(engine, [c for c in asked if people[int(c)][3] == "withdrawn"], "withdrawn", NOON)
+        table = scores(*((str(i), p, tier, value) for i, (tier, p, value, *_) in enumerate(people)))
+        use_case = intervention(engine, table, channel)
+        plan = use_case.plan(
+            campaign(control_share=share, budget={"money": 10_000, "contacts": contacts}), CUTOFF, NOON
+        )
+        decide(engine, [str(i) for i in opt_outs], "withdrawn", NOON + timedelta(hours=1))
+        for _ in range(calls):
+            send(use_case, plan)
+        engine.dispose()
+        after = account(use_case)
+        ids = [str(i) for i in range(len(people))]
+        control = {c for c, number in zip(ids, uniforms(RUN, ids), strict=True) if number < share}
+        reached = [m.recipient.partition("@")[0].partition(".")[2] for m in channel.delivered]
+        assert after["audience"] == sum(after["skipped"].values()) + after["control"] + after["treated"]
+        assert after["planned"] == after["treated"] == sum(after["offers"].values())
+        assert after["planned"] == sum(
+            after[state] for state in ("sent", "failed", "unknown", "skipped_at_send", "waiting")
+        )
+        assert after["sent"] == len(reached) == len(set(reached)) <= contacts
+        assert not set(reached) & control
+        assert not set(reached) & {str(i) for i in opt_outs}
+        assert all(people[int(c)][3] == "given" and people[int(c)][0] != "low" for c in reached)
