@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint lock generate clean
+.PHONY: help setup demo up test proof lint lock generate clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 10
@@ -36,6 +36,9 @@ up: .venv/.complete ## Airflow, MLflow, Feast and a mailbox on loopback, until C
 
 test: lint ## lint, types, import contracts and all tests
 	@$(BIN)/pytest
+
+proof: .venv/.complete ## the long proofs: hundreds of kills, thousands of random events, whole data sets
+	@$(BIN)/pytest -m full -s
 
 lint: .venv/.complete ## lint, types and import contracts only
 	@$(BIN)/ruff check .

@@ -6,7 +6,7 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -295,7 +295,7 @@ class Outbox(Protocol):
     def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
         """Record the outcome of a claim; False, with nothing changed, when the claim had lapsed meanwhile.
 
-        A message that failed voids its coupon. To be called before ``claim`` in a transaction that does both.
+        A message that failed voids its coupon.
         """
         ...
 
@@ -407,6 +407,10 @@ class Operations(Protocol):
 
     def writing(self) -> AbstractContextManager[OperationsTransaction]:
         """Committed when the block ends, rolled back when it raises."""
+        ...
+
+    def kept(self) -> AbstractContextManager[Callable[[], AbstractContextManager[OperationsTransaction]]]:
+        """``writing`` for many short transactions one after the other, all on one connection."""
         ...
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:

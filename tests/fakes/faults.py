@@ -34,6 +34,12 @@ class PowerCut:
         return self._cut(self._operations.planning)
 
     @contextmanager
+    def kept(self) -> Iterator[Any]:
+        self._alive()
+        with self._operations.kept() as writing:
+            yield lambda: self._cut(writing)
+
+    @contextmanager
     def _cut(self, opened: Any) -> Iterator[OperationsTransaction]:
         self._alive()
         with opened() as tx:

@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from holdfast.expressions import Condition
 from holdfast.risk import Tier
@@ -39,6 +39,11 @@ class Audience(Rule):
     personas: tuple[str, ...] | None = None
     minimum_value: Annotated[float, Field(ge=0)] = 0
     where: Condition | None = None
+
+    @field_serializer("where")
+    def _as_written(self, where: Condition | None) -> dict[str, Any] | None:
+        """A condition has many optional parts, and refuses those that do not belong to it, even empty ones."""
+        return None if where is None else where.model_dump(mode="json", exclude_unset=True)
 
     @field_validator("tiers")
     @classmethod

@@ -13,6 +13,7 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import compat32
 from email.utils import format_datetime, formataddr, getaddresses
+from functools import lru_cache
 
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.recipient import is_plain_address
@@ -22,6 +23,7 @@ from holdfast.errors import SettingsError
 _POLICY = compat32.clone(linesep="\r\n", max_line_length=998)
 
 
+@lru_cache(maxsize=16)  # asked anew for every message, and the shop's senders are few
 def sender_address(sender: str) -> str:
     """The address in ``Shop <care@shop.example>``. Raises SettingsError unless there is exactly one."""
     return _sender(sender)[1]
@@ -74,6 +76,7 @@ def _part(text: str, subtype: str) -> Message:
     return part
 
 
+@lru_cache(maxsize=16)
 def _sender(sender: str) -> tuple[str, str]:
     addresses = getaddresses([sender])
     if len(addresses) != 1 or not is_plain_address(addresses[0][1]):

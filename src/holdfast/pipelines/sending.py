@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -18,12 +18,14 @@ from holdfast.errors import (
     ChannelUnavailableError,
     TemporaryChannelError,
 )
-from holdfast.ports import Channel, ChannelConnection, Operations
+from holdfast.ports import Channel, ChannelConnection, Operations, OperationsTransaction
 from holdfast.rules import Outreach
 
 Clock = Callable[[], datetime]
 Pause = Callable[[float], None]
 """Waits so many seconds."""
+
+Writing = Callable[[], AbstractContextManager[OperationsTransaction]]
 
 _LONGEST_WAIT = timedelta(minutes=1)
 
@@ -121,8 +123,15 @@ class Sending:
 
         So at most one message is ever in doubt. Raises ChannelUnavailableError, the rest given back.
         """
+        with self.operations.kept() as writing:
+            self._one_by_one(connection, list(leases), clock, done, writing)
+        if leases[0].probe:
+            self._answered(leases[0].draft.arm.message.channel, up=True, clock=clock)
+
+    def _one_by_one(
+        self, connection: ChannelConnection, rest: list[Lease], clock: Clock, done: _Done, writing: Writing
+    ) -> None:
         last: tuple[Lease, Outcome] | None = None
-        rest = list(leases)
         try:
             while rest:
                 lease = rest[0]
@@ -135,7 +144,7 @@ class Sending:
                     at=clock(),
                     personal=Personal.of(lease.draft.context),
                 )
-                with self.operations.writing() as tx:
+                with writing() as tx:
                     marked = last is None or tx.outbox.finish(*last, clock())
                     claimed = tx.outbox.claim(lease, clock())
                 done.add(last, marked)
@@ -153,13 +162,12 @@ class Sending:
                         raise
         finally:
             if last is not None:
-                with self.operations.writing() as tx:
+                with writing() as tx:
                     marked = tx.outbox.finish(*last, clock())
                 done.add(last, marked)
             if rest:
-                self._give_back(rest)
-        if leases[0].probe:
-            self._answered(leases[0].draft.arm.message.channel, up=True, clock=clock)
+                with writing() as tx:
+                    tx.outbox.release(rest)
 
     def _give_back(self, leases: Sequence[Lease]) -> None:
         with self.operations.writing() as tx:

@@ -80,6 +80,13 @@ def test_a_run_is_called_by_campaign_and_cutoff() -> None:
     assert campaign().run_id(date(2017, 11, 26)) == "win_back@2017-11-26"
 
 
+def test_an_audience_with_a_condition_survives_storage() -> None:
+    where = {"all": [{"of": "days_since_order", "above": 20}, {"of": {"first": ["a", "b"]}, "missing": False}]}
+    narrowed = campaign(audience={"tiers": ["high"], "where": where})
+    stored = Campaign.model_validate(narrowed.model_dump(mode="json"))
+    assert (stored.digest, stored.audience.where.sources) == (narrowed.digest, ["days_since_order", "a", "b"])
+
+
 def test_the_digest_changes_with_the_definition_and_survives_storage() -> None:
     stored = Campaign.model_validate(campaign().model_dump(mode="json"))
     assert stored.digest == campaign().digest

@@ -110,6 +110,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def kept(engine: Engine) -> Iterator[Connection]:
+    """A connection to be kept for many short writing transactions, each in a ``connection.begin()`` of its own."""
+    with engine.connect().execution_options(holdfast_writes=True) as connection:
+        yield connection
+
+
+@contextmanager
 def exclusive(engine: Engine) -> Iterator[Connection]:
     """As ``writing``, and no other exclusive transaction runs meanwhile, in whatever process."""
     with writing(engine) as connection:

@@ -82,10 +82,11 @@ class SqlOutbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._shares_gate = False
 
     def lease(self, batch: Batch, limit: int, worker: str, outreach: Outreach, at: datetime) -> Leased:
         hold(self._connection, Lock.LEASES)
-        hold(self._connection, Lock.GATE, shared=True)
+        self._share_gate()
         self._take_back(at)
         allowed = self._allowance(batch, limit, outreach, at)
         if not allowed.messages:
@@ -123,13 +124,14 @@ class SqlOutbox:
         return Leased(leases, len(decided.skip), len(decided.postpone))
 
     def claim(self, lease: Lease, at: datetime) -> bool:
-        hold(self._connection, Lock.GATE, shared=True)
+        self._share_gate()
         if at >= lease.until:
             return False
         own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch, "gate": lease.gate, "at": at}
         return self._connection.execute(_CLAIM, own | {"ends": at + LEASE}).rowcount == 1
 
     def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
+        self._share_gate()
         own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch}
         told = {"new_state": outcome.state.value, "new_detail": outcome.detail}
         statement = _PUT_BACK if outcome.state is State.PLANNED else _FINISH
@@ -214,6 +216,12 @@ class SqlOutbox:
             select(OutboxRow.channel, func.count()).where(OutboxRow.state == State.PLANNED).group_by(OutboxRow.channel)
         )
         return dict(self._connection.execute(query).all())
+
+    def _share_gate(self) -> None:
+        """Before any row is locked: whoever holds a row never waits for the gate, so that nobody waits in a circle."""
+        if not self._shares_gate:
+            hold(self._connection, Lock.GATE, shared=True)
+            self._shares_gate = True
 
     def _take_back(self, at: datetime) -> None:
         """Stale claims become unknown; leases that ran out can be handed out again, their old holder is fenced off."""

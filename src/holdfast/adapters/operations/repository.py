@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
@@ -29,6 +29,8 @@ from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError
 from holdfast.rules import FrequencyCap
 
+Writing: TypeAlias = Callable[[], AbstractContextManager["Transaction"]]
+
 
 class OperationsDatabase:
     """The campaign tables behind one engine (see ``database.connect``), whose schema is up to date."""
@@ -45,6 +47,17 @@ class OperationsDatabase:
     def writing(self) -> Iterator[Transaction]:
         with database.writing(self._engine) as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def kept(self) -> Iterator[Writing]:
+        with database.kept(self._engine) as connection:
+
+            @contextmanager
+            def writing() -> Iterator[Transaction]:
+                with connection.begin():
+                    yield Transaction(connection)
+
+            yield writing
 
     @contextmanager
     def planning(self) -> Iterator[Transaction]:

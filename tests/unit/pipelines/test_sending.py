@@ -1,4 +1,4 @@
-"""From scores to messages, on a real operations database and a fake mail channel."""
+"""From planned to sent, on real operations databases and a fake channel."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from holdfast.adapters.operations import database
 from holdfast.campaign.assignment import uniforms
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.outbox import LEASE, MAX_ATTEMPTS
-from holdfast.errors import CampaignError, ChannelUnavailableError, MissingDataError, TemporaryChannelError
+from holdfast.errors import CampaignError, ChannelUnavailableError, TemporaryChannelError
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.planning import Plan
 from tests.fakes.channel import OUTCOMES, FakeChannel
@@ -80,107 +80,6 @@ def account(use_case: Intervention) -> Account:
 def rows(engine: Engine, query: str) -> list[tuple]:
     with database.reading(engine) as connection:
         return [tuple(row) for row in connection.execute(text(query))]
-
-
-# Planning
-
-
-def test_a_plan_counts_everyone_once(use_case: Intervention) -> None:
-    plan = use_case.plan(campaign(), CUTOFF, NOON)
-    assert plan == {
-        "campaign_id": RUN,
-        "scored": 100,
-        "audience": 100,
-        "skipped": {},
-        "control": 100 - len(TREATED),
-        "treated": len(TREATED),
-        "arms": {"treatment": len(TREATED)},
-        "planned": len(TREATED),
-        "expected_cost": 5.0 * len(TREATED),
-    }
-
-
-def test_each_skip_is_stored_with_its_first_reason(url: str, channel: FakeChannel) -> None:
-    engine = database.connect(url)
-    reachable(engine, ["no", "yes", "poor", "list"], emails={"list": "a@shop.example, b@shop.example"})
-    decide(engine, ["no"], "withdrawn", NOON)
-    table = scores(
-        ("unknown", 0.9, "high", 90.0),
-        ("no", 0.8, "high", 90.0),
-        ("list", 0.7, "high", 90.0),
-        ("yes", 0.6, "medium", 90.0),
-        ("poor", 0.5, "medium", 10.0),
-        ("safe", 0.1, "low", 90.0),
-    )
-    plan = intervention(engine, table, channel).plan(campaign(budget={"money": 99, "contacts": 1}), CUTOFF, NOON)
-    assert rows(engine, "SELECT customer_id, reason FROM skips ORDER BY customer_id") == [
-        ("list", "no_contact"),
-        ("no", "no_consent"),
-        ("poor", "budget"),
-        ("unknown", "no_contact"),
-    ]
-    assert (plan["scored"], plan["audience"], plan["control"] + plan["treated"]) == (6, 5, 1)
-
-
-def test_planning_again_changes_nothing_and_reads_the_same_codes_back(engine: Engine, use_case: Intervention) -> None:
-    first = use_case.plan(campaign(), CUTOFF, NOON)
-    codes = rows(engine, "SELECT customer_id, code FROM offers ORDER BY customer_id")
-    assert use_case.plan(campaign(), CUTOFF, NOON + timedelta(days=1)) == first
-    assert rows(engine, "SELECT customer_id, code FROM offers ORDER BY customer_id") == codes
-    assert len({code for _, code in codes}) == len(TREATED)
-
-
-def test_planners_at_once_make_one_set_of_assignments_coupons_and_messages(url: str) -> None:
-    reachable(database.connect(url), HUNDRED)
-
-    def plan(_: int) -> Plan:
-        return intervention(database.connect(url), hundred(), FakeChannel()).plan(campaign(), CUTOFF, NOON)
-
-    with ThreadPoolExecutor(4) as planners:
-        plans = list(planners.map(plan, range(4)))
-    assert all(one == plans[0] for one in plans)
-    for table, count in (("campaigns", 1), ("assignments", 100), ("offers", len(TREATED)), ("outbox", len(TREATED))):
-        assert rows(database.connect(url), f"SELECT count(*) FROM {table}") == [(count,)]  # noqa: S608  (names above)
-
-
-def test_a_planned_run_does_not_follow_a_changed_definition(use_case: Intervention) -> None:
-    use_case.plan(campaign(), CUTOFF, NOON)
-    with pytest.raises(CampaignError, match="win_back@2017-11-26 was planned on 2017-11-26 17:00 UTC by another"):
-        use_case.plan(campaign(control_share=0.1), CUTOFF, NOON)
-
-
-def test_the_frequency_cap_holds_over_campaigns_and_ends_with_its_window(use_case: Intervention) -> None:
-    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
-    second = use_case.plan(campaign(name="second"), CUTOFF, NOON + timedelta(days=13))
-    send(use_case, second, NOON + timedelta(days=13))
-    third = use_case.plan(campaign(name="third"), CUTOFF, NOON + timedelta(days=30))
-    assert second["skipped"] == {"frequency_cap": len(TREATED)}
-    assert second["audience"] == 100
-    assert third["skipped"] == {}
-
-
-def test_a_broken_template_is_found_before_anything_is_written(engine: Engine, channel: FakeChannel) -> None:
-    broken = composer({"m/body.en.txt.j2": "{{ given_name.upper() }}"})
-    with pytest.raises(CampaignError, match=r"m/body\.en\.txt"):
-        intervention(engine, hundred(), channel, composer=broken).plan(campaign(), CUTOFF, NOON)
-    assert rows(engine, "SELECT count(*) FROM campaigns") == [(0,)]
-
-
-def test_a_score_that_is_no_number_is_refused_by_customer(engine: Engine, channel: FakeChannel) -> None:
-    table = scores(("7", 0.9, "high", float("nan")), ("8", 0.9, "high", 1.0))
-    with pytest.raises(CampaignError, match=r"1 scores of cutoff 2017-11-26 .* customer 7"):
-        intervention(engine, table, channel).plan(campaign(), CUTOFF, NOON)
-
-
-def test_a_cutoff_that_is_not_scored_is_refused_and_can_be_planned_once_it_is(
-    engine: Engine, use_case: Intervention
-) -> None:
-    with pytest.raises(MissingDataError, match="as of 2017-11-19"):
-        use_case.plan(campaign(), "2017-11-19", NOON)
-    assert rows(engine, "SELECT count(*) FROM campaigns") == [(0,)]
-
-
-# Sending
 
 
 def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_else_gets_any(
