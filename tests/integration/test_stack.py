@@ -45,6 +45,7 @@ DAGS = {
     "score": "holdfast_features",
     "intervene": "holdfast_scores",
     "report": "holdfast_outreach",
+    "deliver": "0:10:00",
     "alert": "0 8 * * *",
 }
 REPORT = "<!doctype html><title>r</title><h1>Who is lapsing</h1><script>document.write('it ran')</script>"
@@ -75,7 +76,7 @@ def test_every_part_of_airflow_is_healthy_when_the_addresses_are_printed(up: Up)
 
 
 def test_the_dags_are_there_documented_scheduled_and_without_import_errors(up: Up, token: str) -> None:
-    until(lambda: api(up, token, "/dags")["total_entries"] == len(DAGS), 60, "six DAGs")
+    until(lambda: api(up, token, "/dags")["total_entries"] == len(DAGS), 60, "all DAGs")
     assert api(up, token, "/importErrors")["total_entries"] == 0
     for dag, schedule in DAGS.items():
         told = api(up, token, f"/dags/{dag}/details")
