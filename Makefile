@@ -29,7 +29,7 @@ endif
 	@echo "Ready: $(BIN)/holdfast --help"
 
 demo: .venv/.complete ## run the whole loop once on real data
-	@$(BIN)/holdfast run --sample complete-journey --cutoff 2017-11-26
+	@HOLDFAST_APPROVAL=auto $(BIN)/holdfast run --sample complete-journey --cutoff 2017-11-26
 
 up: .venv/.complete ## Airflow, MLflow, Feast and a mailbox on loopback, until Ctrl-C
 	@$(BIN)/holdfast up

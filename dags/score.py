@@ -1,7 +1,8 @@
-"""### Score: probability, tier and reasons for every active customer
+"""### Score: probability, tier, reasons and persona for every active customer
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
-are put into the lake and into Feast's online store in one step. Beside it, each feature is compared with what the
+are put into the lake and into Feast's online store in one step. Kinds of customers (personas) are found before, where
+those in use are old. Beside it, each feature is compared with what the
 champion learned from last.
 
 **A re-run is safe.** The scores of a cutoff replace those of the same cutoff in one commit.
@@ -28,6 +29,13 @@ def score() -> None:
         return cutoff_of(context) or wiring.latest_cutoff().isoformat()
 
     @task
+    def personas(cutoff: str) -> dict:
+        """The kinds of customers: found anew when those in use are old."""
+        from holdfast import wiring
+
+        return wiring.scoring().personas(cutoff)
+
+    @task
     def shards() -> list[int]:
         """The shards of customers."""
         from holdfast import wiring
@@ -36,7 +44,7 @@ def score() -> None:
 
     @task
     def score_shard(cutoff: str, shard: int) -> str:
-        """Probability and reasons of one shard's customers."""
+        """Probability, reasons and persona of one shard's customers."""
         from holdfast import wiring
 
         return wiring.scoring().score(cutoff, shard)
@@ -58,7 +66,9 @@ def score() -> None:
 
     day = cutoff()
     drift(day)
-    publish(day, score_shard.partial(cutoff=day).expand(shard=shards()))
+    scored = score_shard.partial(cutoff=day).expand(shard=shards())
+    personas(day) >> scored
+    publish(day, scored)
 
 
 score()

@@ -71,8 +71,10 @@ scores = FeatureView(
         Field(name="customer_id", dtype=String),
         Field(name="probability", dtype=Float64, description="calibrated probability of churning within the horizon"),
         Field(name="tier", dtype=String, description="risk tier: high, medium or low"),
-        Field(name="reasons", dtype=String, description="JSON list of the drivers of the score, strongest first"),
+        Field(name="reasons", dtype=String, description="JSON list of the drivers, strongest first; text by language"),
         Field(name="model_version", dtype=String, description="registry version of the model that scored"),
+        Field(name="persona", dtype=String, description="id of the kind of customer, the same from fit to fit"),
+        Field(name="persona_name", dtype=String, description="JSON object: the persona's name by language"),
     ],
     source=_source("churn_scores"),
     description="the latest score of each active customer",
@@ -84,5 +86,5 @@ churn_model = FeatureService(
 customer_card = FeatureService(
     name="customer_card_v1",
     features=[*feature_views, scores],
-    description="all that a service may want to know about a customer: features, score, tier and reasons",
+    description="all that a service may want to know about a customer: features, score, tier, reasons and persona",
 )

@@ -20,6 +20,7 @@ _HOME = tempfile.TemporaryDirectory(prefix="holdfast-tests-")
 for _name in [name for name in os.environ if name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))]:
     del os.environ[_name]
 os.environ["HOLDFAST_HOME"] = _HOME.name
+os.environ["HOLDFAST_APPROVAL"] = "auto"
 
 from holdfast.adapters.environment import activate  # noqa: E402
 from holdfast.settings import Settings  # noqa: E402

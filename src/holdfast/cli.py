@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from holdfast import audit_cli, backtest_cli, horizon_cli, lake_cli, quarantine_cli, source_cli, terminal
+from holdfast import (
+    audit_cli,
+    backtest_cli,
+    horizon_cli,
+    lake_cli,
+    model_cli,
+    quarantine_cli,
+    source_cli,
+    terminal,
+)
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
+app.add_typer(model_cli.app, name="model")
 
 
 class Sample(StrEnum):
@@ -110,6 +120,11 @@ def run(
     from holdfast import wiring
 
     settings = wiring.prepare()
+    if settings.approval == "ask":
+        raise SettingsError(
+            "`holdfast run` has no page where a person could approve a model. Set HOLDFAST_APPROVAL=auto, so that one "
+            "that passes the gate becomes champion unasked, or use `holdfast up`."
+        )
     if sample is None:
         _require_data(settings)
     from holdfast import loop
@@ -160,12 +175,16 @@ _command(backtest_cli.backtest)
 
 
 @_command
-def customer(customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")]) -> None:
+def customer(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")],
+    locale: Annotated[str | None, typer.Option(help="Tell the reasons for this locale, such as zh-CN.")] = None,
+) -> None:
     """Show a customer as other services see them: score, tier, reasons, features, campaigns."""
     from holdfast import wiring
+    from holdfast.language import language_of
 
     wiring.prepare()
-    terminal.show_card(wiring.customer_card(customer_id))
+    terminal.show_card(wiring.customer_card(customer_id, language_of(locale) if locale else None))
 
 
 @_command

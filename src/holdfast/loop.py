@@ -83,10 +83,10 @@ def _features(end: DagEnd) -> str:
 
 
 def _train(end: DagEnd) -> str:
-    prepared, registered, promoted = end.value("prepare"), end.value("register"), end.value("promote")
+    prepared, weighed, promoted = end.value("prepare"), end.value("weigh"), end.value("promote")
     return (
-        f"{prepared['rows']:,} training rows; challenger {registered['candidate']} v{registered['version']}: "
-        f"{promoted['reason']}"
+        f"{prepared['rows']:,} training rows; challenger {weighed['candidate']} v{weighed['version']}: "
+        f"{(promoted or weighed)['reason']}"
     )
 
 

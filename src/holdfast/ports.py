@@ -25,11 +25,12 @@ from holdfast.campaign.policy import Selection
 from holdfast.contract import RowRule
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
+from holdfast.model.decision import Decision
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 
-Alias = Literal["champion", "challenger"]
+Alias = Literal["champion", "challenger", "previous"]
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,18 @@ class FeatureEngine(Protocol):
         ...
 
 
-class FeatureStore(Protocol):
+class HistoricalFeatures(Protocol):
+    """Features as they were."""
+
+    def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
+        """``entities`` (customer_id, event_timestamp) with every catalogue feature as of event_timestamp joined on.
+
+        Every entity row comes back exactly once; a customer without a value gets NaN.
+        """
+        ...
+
+
+class FeatureStore(HistoricalFeatures, Protocol):
     """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""
 
     def apply(self) -> list[str]:
@@ -208,25 +220,19 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """``entities`` (customer_id, event_timestamp) with the features that are on as of event_timestamp joined on.
-
-        Every entity row comes back exactly once; a customer without a value gets NaN.
-        """
-        ...
-
     def materialize(self, cutoff: datetime) -> None:
         """Copy the features as of ``cutoff`` online."""
         ...
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        """Features, score, tier and reasons now served for these customers, one row each in the order asked."""
+        """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
         ...
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Put scores online.
 
-        Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version (text).
+        Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version, persona and
+        persona_name (JSON text; both null where no personas were found).
         """
         ...
 
@@ -258,8 +264,27 @@ class ModelRegistry(Protocol):
         """The version that now holds this alias, if any."""
         ...
 
-    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
-        """Write the verdict on the version and, when it says so, make it the champion in one step."""
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
+        """Write the gate's verdict on the version, and its ``story`` (Markdown) for whoever reviews it."""
+        ...
+
+    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+        """Write the decision on the version and, if it is approved, make it the champion and its predecessor previous.
+
+        Of several at once, one comes first. Raises ModelError when ``replacing`` (a version, None for nobody) is no
+        longer the champion; a repeated approval changes nothing.
+        """
+        ...
+
+    def rollback(self, decision: Decision) -> ModelVersion:
+        """Let the previous champion and the present one change places; returns the version that is champion now.
+
+        Raises ModelError when there is no previous champion.
+        """
+        ...
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        """What the version was made of. Raises ModelError when its run does not tell."""
         ...
 
     def load(self, version: ModelVersion) -> ServedModel:

@@ -6,6 +6,8 @@ from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
@@ -65,13 +67,15 @@ class Calendar(Rule):
 class Shop(Rule):
     """Who the shop is: its name, the mapping in ``sources/`` that reads its files, its calendar and currency.
 
-    ``note`` is what readers of a report must know about the data.
+    ``locale`` (such as en-US or zh-CN) says in which language its own people are told about customers. ``note`` is what
+    readers of a report must know about the data.
     """
 
     name: str
     source: str
     timezone: TimeZoneName
     currency: CurrencyCode
+    locale: str = "en"
     note: str | None = None
     calendar: Calendar = Calendar()
 
@@ -160,33 +164,147 @@ class Training(Rule):
         return self
 
 
-class ThresholdTiers(Rule):
+class Gate(Rule):
+    """What a challenger must show before it is proposed as champion.
+
+    It is compared on the same customers at the same later cutoffs, by ``resamples`` of a paired bootstrap. ``margin``
+    is how much of the deciding metric it may be worse and still count as not worse; ``calibration_error`` is the most
+    that its error may exceed what chance gives at that number of customers, ``scoring_milliseconds`` the longest that
+    scoring 1,000 customers may take.
+    """
+
+    margin: Annotated[float, Field(ge=0)] = 0.005
+    calibration_error: Share = 0.02
+    scoring_milliseconds: Annotated[float, Field(gt=0)] = 2000
+    resamples: Annotated[int, Field(ge=100)] = 1000
+
+
+class _EdgeTiers(Rule):
+    """Tiers with edges in probability. A score changes a customer's tier once it is ``margin`` past an edge."""
+
+    medium: Share
+    margin: Share = 0
+
+    def _require_order(self, high: float) -> None:
+        if self.medium >= high:
+            raise ValueError(f"medium ({self.medium}) must lie below high ({high:.4g})")
+        # Otherwise a rising customer could be past the lower edge's margin only beyond the upper edge.
+        if 2 * self.margin > high - self.medium:
+            raise ValueError(
+                f"margin ({self.margin}) must not be more than half of what lies between medium ({self.medium}) and "
+                f"high ({high:.4g})"
+            )
+        if high + self.margin > 1:
+            raise ValueError(f"no probability reaches high ({high:.4g}) plus margin ({self.margin}): nobody could rise")
+
+
+class ThresholdTiers(_EdgeTiers):
     """Tier by probability: high from ``high`` on, medium from ``medium`` on, low below."""
 
     by: Literal["threshold"]
     high: Share
-    medium: Share
 
     @model_validator(mode="after")
     def _ordered(self) -> ThresholdTiers:
-        if self.medium >= self.high:
-            raise ValueError(f"medium ({self.medium}) must lie below high ({self.high})")
+        self._require_order(self.high)
         return self
 
 
 class CapacityTiers(Rule):
-    """Tier by rank: the ``high`` likeliest to churn are high, the next ``medium`` are medium (numbers of customers)."""
+    """Tier by rank: the ``high`` likeliest to churn are high, the next ``medium`` are medium (numbers of customers).
+
+    ``high`` is how many the care desk can look after between two scorings. A customer keeps a place until somebody
+    without one is likelier to churn by more than ``margin``.
+    """
 
     by: Literal["capacity"]
     high: Annotated[int, Field(ge=0)]
     medium: Annotated[int, Field(ge=0)]
+    margin: Share = 0
+
+
+class ProfitTiers(_EdgeTiers):
+    """Tier by expected profit: high from the probability on at which an offer pays for itself, medium from ``medium``.
+
+    An offer costs ``offer_cost`` when it is used and ``contact_cost`` in any case, and keeps a would-be churner, worth
+    ``customer_value``, with probability ``success_share``; whoever would have stayed uses it too. Money is in the
+    shop's currency. Source of the formula: T. Verbraken, W. Verbeke, B. Baesens, "A novel profit maximizing metric for
+    measuring classification performance of customer churn prediction models", IEEE TKDE 25(5), 2013, section 3.
+    """
+
+    by: Literal["profit"]
+    offer_cost: Annotated[float, Field(ge=0)]
+    contact_cost: Annotated[float, Field(ge=0)] = 0
+    success_share: Annotated[float, Field(gt=0, le=1)]
+    customer_value: Annotated[float, Field(gt=0)]
+
+    @property
+    def high(self) -> float:
+        """The probability of churn at which the expected profit is zero."""
+        return (self.offer_cost + self.contact_cost) / self._gain
+
+    def expected_profit(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What treating a customer with this probability of churn is expected to bring."""
+        profit: NDArray[np.float64] = probability * self._gain - self.offer_cost - self.contact_cost
+        return profit
+
+    @property
+    def _gain(self) -> float:
+        """What treating a churner brings beyond treating somebody who stays."""
+        return self.success_share * (self.customer_value - self.offer_cost) + self.offer_cost
+
+    @model_validator(mode="after")
+    def _worth_it(self) -> ProfitTiers:
+        if self.success_share * (self.customer_value - self.offer_cost) <= self.contact_cost:
+            raise ValueError(
+                f"an offer that costs {self.offer_cost} and keeps {self.success_share:.0%} of customers worth "
+                f"{self.customer_value} never pays, however likely the churn; lower offer_cost or contact_cost"
+            )
+        self._require_order(self.high)
+        return self
+
+
+TierRule = Annotated[ThresholdTiers | CapacityTiers | ProfitTiers, Field(discriminator="by")]
 
 
 class Scoring(Rule):
-    """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets."""
+    """How scoring is shared out (``shards`` of customers by hash) and how many reasons each customer gets.
+
+    Reasons take many times as long as the score; customers whose probability is below ``reasons_from`` get none.
+    Personas are found anew when those in use are ``personas_days`` old.
+    """
 
     shards: Annotated[int, Field(ge=1, le=1024)]
     reasons: Annotated[int, Field(ge=1)]
+    reasons_from: Share = 0
+    personas_days: Annotated[int, Field(ge=1)] = 28
+
+
+Demographic = Literal["locale", "country", "age_band", "income_band", "household_size"]
+
+
+class FairnessLimits(Rule):
+    """How far a group may be from what it should be, before a model counts as unfair.
+
+    ``calibration_gap``: mean probability against the group's own churn rate. ``found_gap`` and ``auc_gap``: how far the
+    share of churners found and the AUC may lie below everyone's.
+    """
+
+    calibration_gap: Share = 0.05
+    found_gap: Share = 0.2
+    auc_gap: Share = 0.1
+
+
+class Fairness(Rule):
+    """By which groups a model is held to treat customers alike.
+
+    ``columns`` names columns of the customers table, each with the consent that allows its use here: a column without
+    one is not looked at. Groups of fewer than ``least_customers`` are shown and not judged.
+    """
+
+    columns: dict[Demographic, Annotated[str, Field(min_length=1)]]
+    least_customers: Annotated[int, Field(ge=1)] = 50
+    limits: FairnessLimits = FairnessLimits()
 
 
 class Rules(Rule):
@@ -197,5 +315,7 @@ class Rules(Rule):
     label: Label
     population: Population
     training: Training
-    tiers: Annotated[ThresholdTiers | CapacityTiers, Field(discriminator="by")]
+    gate: Gate = Gate()
+    tiers: TierRule
     scoring: Scoring
+    fairness: Fairness | None = None

@@ -52,6 +52,14 @@ class Settings(BaseSettings):
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
     )
     loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
+    approval: Literal["ask", "auto"] = Field(
+        default="ask",
+        description="who lets a model that passed the gate become champion: a person, or nobody",
+    )
+    approval_hours: Annotated[int, Field(ge=1)] = Field(default=72, description="how long the question stays open")
+    approval_default: Literal["Approve", "Reject"] = Field(
+        default="Reject", description="the answer when nobody has answered in time"
+    )
     airflow_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
     feast_port: Annotated[int, Field(ge=1, le=65535)] = 6566
@@ -118,6 +126,11 @@ class Settings(BaseSettings):
     @property
     def mlflow(self) -> str:
         return self.mlflow_url or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_pages(self) -> str:
+        """Where people open MLflow: its server, or the page that `holdfast up` serves."""
+        return self.mlflow if self.mlflow.startswith("http") else f"http://{self.loopback}:{self.mlflow_port}"
 
     @property
     def mlflow_artifacts(self) -> Path:

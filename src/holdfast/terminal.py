@@ -151,6 +151,8 @@ def show_card(card: CustomerCard) -> None:
             f"[bold]{escape(card.customer_id)}[/]  [{style}]{card.tier}[/] risk, probability {card.probability:.3f} "
             f"(model version {card.model_version})"
         )
+    if card.persona is not None:
+        console.print(f"  {escape(card.persona)}")
     for reason in card.reasons:
         console.print(f"  • {escape(reason)}")
     for family, values in card.features.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -29,7 +30,7 @@ from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.registry import MlflowRegistry
+from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.adapters.spark_engine import SparkEngine
@@ -39,7 +40,9 @@ from holdfast.campaign.definition import Campaign
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
+from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
+from holdfast.model.record import ModelVersion
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
@@ -51,12 +54,14 @@ from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.intervene import Intervention
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
+from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
-from holdfast.ports import FeatureEngine
+from holdfast.ports import Alias, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
@@ -97,7 +102,7 @@ def feature_store() -> FeastStore:
 
 def registry() -> MlflowRegistry:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts)
+    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
 
 
 def _engine() -> Engine:
@@ -240,6 +245,34 @@ def compare(candidates: Sequence[str], cutoff: date, blend: Sequence[str] | None
     return _compare(rows, candidates, rules(), cutoff, blend)
 
 
+def aliased_models() -> dict[Alias, ModelVersion]:
+    """The versions that hold an alias. Raises MissingDataError when no model was ever registered."""
+    known = registry()
+    aliases: tuple[Alias, ...] = ("champion", "previous", "challenger")
+    found = {alias: known.aliased(alias) for alias in aliases}
+    if not any(found.values()):
+        raise MissingDataError("no model was ever registered. Run the train DAG first.")
+    return {alias: version for alias, version in found.items() if version is not None}
+
+
+def model_version(number: str | None) -> ModelVersion:
+    """The registered version of this number, or the champion. Raises ModelError when there is none."""
+    return registry().version(number)
+
+
+def promotion() -> Promotion:
+    pages = settings().mlflow_pages
+
+    def page(version: ModelVersion) -> str:
+        return f"{pages}/#/models/{MODEL_NAME}/versions/{version.version}"
+
+    return Promotion(lake(), registry(), _scratch(), rules(), time.perf_counter, page)
+
+
+def rebuild() -> Rebuild:
+    return Rebuild(lake(), registry(), FileScratch(settings().work / "rebuilt"), settings().studies)
+
+
 def scoring() -> Scoring:
     return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
 
@@ -330,8 +363,9 @@ def draw_horizon(of: HorizonStudy) -> Path:
     return path
 
 
-def customer_card(customer_id: str) -> CustomerCard:
-    return _customer_card(customer_id, feature_store(), operations())
+def customer_card(customer_id: str, language: Language | None = None) -> CustomerCard:
+    """The customer's card, in the shop's language if no other is asked for."""
+    return _customer_card(customer_id, feature_store(), operations(), language or language_of(rules().shop.locale))
 
 
 def reporting() -> Reporting:

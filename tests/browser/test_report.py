@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page
 
 from holdfast.model import plots
 from holdfast.pipelines.page import render
+from holdfast.risk import curve
+from holdfast.rules import ThresholdTiers
 from tests.browser.chromium import Watch, chromium
 from tests.fakes.page import CARD, MODEL, PAGE, page
 
@@ -25,6 +27,9 @@ class Opened:
     page: Page
     watch: Watch
     url: str
+
+
+THRESHOLDS = ThresholdTiers(by="threshold", high=0.5, medium=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 note=HOSTILE,
                 model=replace(MODEL, plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)}),
                 probabilities=plots.probabilities(probability, tier),
+                tier_curve=plots.tier_curve(curve(probability, THRESHOLDS)),
                 card=replace(CARD, reasons=(HOSTILE, "x" * 120)),
                 provenance=PAGE.provenance | {"run": "f" * 200},
             )
@@ -72,7 +78,7 @@ def test_it_opens_without_a_complaint_and_asks_for_nothing_but_itself(opened: Op
 
 def test_every_plot_is_drawn(opened: Opened) -> None:
     widths = opened.page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)")
-    assert len(widths) == 3
+    assert len(widths) == 4
     assert all(width > 400 for width in widths)
 
 
@@ -82,7 +88,8 @@ def test_the_headline_figures_are_seen(opened: Opened, figure: str) -> None:
 
 
 def test_it_never_scrolls_sideways_even_with_all_details_and_endless_words(opened: Opened) -> None:
-    opened.page.locator("summary").click()
+    for closed in opened.page.locator("details:not([open]) > summary").all():
+        closed.click()
     assert opened.page.get_by_text("time from the last order to the cutoff").is_visible()
     wide, shown = opened.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= shown

@@ -98,6 +98,8 @@ def test_each_candidate_is_an_mlflow_run_with_all_a_reviewer_needs(loop: Loop) -
         assert "lake.orders" in logged.data.tags, "the data version"
         plots = {file.path for file in mlflow.MlflowClient().list_artifacts(logged.info.run_id, "plots")}
         assert {"plots/calibration.png", "plots/gain.png", "plots/roc.png"} <= plots
+        cards = {file.path for file in mlflow.MlflowClient().list_artifacts(logged.info.run_id, "card")}
+        assert cards == {"card/model_card.html", "card/model_card.md"}
         model = mlflow.models.get_model_info(f"models:/{logged.outputs.model_outputs[0].model_id}")
         if not CANDIDATES[name].baseline:
             on = {feature.name for family in FED for feature in family.features}
@@ -117,12 +119,23 @@ def test_the_champion_can_be_reviewed_and_used_through_mlflow_alone(loop: Loop) 
     )
 
 
+def test_the_champion_is_rebuilt_from_its_record_to_the_last_byte(loop: Loop) -> None:
+    told = CliRunner().invoke(app, ["model", "rebuild"], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+
+
+def test_a_first_champion_cannot_be_rolled_back(loop: Loop) -> None:
+    champion = wiring.registry().aliased("champion")
+    assert CliRunner().invoke(app, ["model", "rollback"]).exit_code == 1
+    assert wiring.registry().aliased("champion") == champion
+
+
 def test_training_again_on_the_same_data_leaves_the_champion_and_says_why(loop: Loop) -> None:
     champion = wiring.registry().aliased("champion")
-    verdict = run(loop, "train").value("promote")
+    end = run(loop, "train")
     assert wiring.registry().aliased("champion") == champion
-    assert not verdict["promoted"]
-    assert "no test cutoff is later" in verdict["reason"]
+    assert "no test cutoff is later" in end.value("weigh")["reason"]
+    assert end.value("promote") is None
 
 
 def test_every_active_customer_is_scored_once_with_a_tier_and_reasons(loop: Loop) -> None:
@@ -139,10 +152,19 @@ def test_every_active_customer_is_scored_once_with_a_tier_and_reasons(loop: Loop
     )
     assert scores["tier"].tolist() == tiers.tolist()
     assert set(scores["basis"]) <= {"model", "cohort"}
-    risky = scores[(scores["probability"] > scores["probability"].median()) & (scores["basis"] == "model")]
+    risky = scores[scores["probability"] > scores["probability"].median()]
     reasons = risky["reasons"].map(json.loads)
     assert reasons.map(len).between(1, rules.scoring.reasons).all()
-    assert all(reason["text"] for some in reasons for reason in some)
+    assert all(reason["text"]["en"] and reason["text"]["zh"] for some in reasons for reason in some)
+
+
+def test_every_scored_customer_is_of_a_persona_that_the_report_names(loop: Loop) -> None:
+    scores = wiring.lake().read("scores", ["persona", "persona_name"], {"cutoff": [CUTOFF]})
+    assert set(scores["persona"]) == set(loop.stages["score"].end.value("personas")["personas"])
+    page = Path(loop.stages["report"].end.value("write")).read_text()
+    for names in scores["persona_name"].map(json.loads):
+        assert names["en"] in page
+        assert names["zh"]
 
 
 def test_scoring_again_gives_the_same_scores_and_no_second_row(loop: Loop) -> None:

@@ -18,7 +18,7 @@ def offline(loop: Loop) -> pd.DataFrame:
     """Features and scores of five scored customers, from the offline table and the lake."""
     scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]})
     snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
-    columns = ["customer_id", "probability", "tier", "reasons", "model_version"]
+    columns = ["customer_id", "probability", "tier", "reasons", "model_version", "persona", "persona_name"]
     joined = snapshot.merge(scores[columns], on="customer_id")
     return joined.sort_values("probability", ascending=False).head(5).set_index("customer_id")
 
@@ -38,7 +38,7 @@ def test_over_http(server: str, offline: pd.DataFrame) -> None:
         got = np.array([np.nan if value is None else value for value in served[name]], dtype=float)
         np.testing.assert_array_equal(got, offline[name].to_numpy(), err_msg=name)
     assert served["probability"] == offline["probability"].tolist()
-    for name in ("tier", "reasons", "model_version"):
+    for name in ("tier", "reasons", "model_version", "persona", "persona_name"):
         assert served[name] == offline[name].tolist()
 
 

@@ -54,7 +54,7 @@ class FakeFeatureStore:
         scores = pd.DataFrame(
             [self.scores.get(customer, {}) for customer in customer_ids],
             index=customer_ids,
-            columns=["probability", "tier", "reasons", "model_version"],
+            columns=["probability", "tier", "reasons", "model_version", "persona", "persona_name"],
         )
         features = self._online.set_index("customer_id").reindex(customer_ids)[present(self._online)]
         return features.join(scores).rename_axis("customer_id").reset_index()

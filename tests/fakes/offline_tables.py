@@ -34,4 +34,7 @@ def expected(base: float, i: int) -> list[float]:
 def scores(cutoff: date, *rows: tuple[str, float, str, str]) -> pd.DataFrame:
     """Scores as of ``cutoff``; a row is customer, probability, tier and reasons."""
     frame = pd.DataFrame(rows, columns=["customer_id", "probability", "tier", "reasons"])
-    return frame.assign(event_timestamp=pd.Timestamp(instant(cutoff, ZONE)), model_version="3")
+    name = '{"en": "orders often", "zh": "下单频繁"}'
+    return frame.assign(
+        event_timestamp=pd.Timestamp(instant(cutoff, ZONE)), model_version="3", persona="P1", persona_name=name
+    )

@@ -8,11 +8,12 @@ from typing import Any
 
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
+from holdfast.model.fairness import Fairness, Figure, Group
 from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.intervene import Account
-from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow
+from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow
 from holdfast.pipelines.quarantine import Reason
 
 IMAGE = b"an image"
@@ -55,6 +56,7 @@ CARD = CustomerCard(
     tier="medium",
     model_version="12",
     reasons=("has not ordered for 49 days", "orders a third as often as before"),
+    persona="P2: orders often, buys by discount",
     features={family.name: {feature.name: None for feature in family.features} for family in FAMILIES}
     | {
         "habits": {
@@ -67,6 +69,20 @@ CARD = CustomerCard(
     campaigns=(SENT,),
 )
 
+EVERYONE = Group(
+    "everyone",
+    "everyone",
+    2201,
+    Figure(0.127, 0.114, 0.142),
+    Figure(0.171, 0.156, 0.187),
+    None,
+    Figure(0.0, -0.01, 0.02),
+    None,
+)
+FAIRNESS = Fairness(
+    EVERYONE, (dataclasses.replace(EVERYONE, column="age_band", name="35-44", customers=191),), ("35-44: too far off",)
+)
+
 MODEL = ModelPart(
     trained_at="2017-11-19",
     metric="auc",
@@ -75,6 +91,7 @@ MODEL = ModelPart(
     test_cutoffs=("2017-10-01", "2017-10-29"),
     verdict="Promoted: it beats the rule.",
     plots={"Calibration": IMAGE},
+    fairness=FAIRNESS,
 )
 
 REASON = Reason(
@@ -97,6 +114,8 @@ CAMPAIGN = Account(
     offers={},
     expected_cost=245.43,
 )
+
+PERSONAS = PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826)
 
 PAGE = Page(
     shop="A Shop",
@@ -122,6 +141,8 @@ PAGE = Page(
     model=MODEL,
     tiers=(TierRow("high", 55, 0.549, 202.4), TierRow("medium", 2, 0.356, 2922.1), TierRow("low", 1844, 0.0561, 8153)),
     probabilities=IMAGE,
+    tier_curve=IMAGE,
+    personas=PERSONAS,
     drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
     card=CARD,

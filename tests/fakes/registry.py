@@ -7,21 +7,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
+from holdfast.model.decision import Decision
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
 
 class FakeRegistry:
-    """The ModelRegistry port; ``runs``, ``versions``, ``aliases`` and ``verdicts`` show what happened."""
+    """The ModelRegistry port; its attributes show what happened, by run or by version."""
 
     def __init__(self) -> None:
         self.runs: dict[str, CandidateRun] = {}
         self.versions: dict[str, ModelVersion] = {}
         self.aliases: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
+        self.feature_code = fingerprint()
+        self.stories: dict[str, str] = {}
+        self.decisions: dict[str, Decision] = {}
 
     def log(self, run: CandidateRun) -> str:
         run_id = f"run-{len(self.runs) + 1}"
@@ -45,11 +50,36 @@ class FakeRegistry:
         held_by = self.aliases.get(alias)
         return self.versions[held_by] if held_by else None
 
-    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
         self.verdicts[version.version] = verdict
+        self.stories[version.version] = story
         self.versions[version.version] = replace(version, verdict=verdict.reason)
-        if verdict.promote:
-            self.aliases["champion"] = version.version
+
+    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+        champion = self.aliases.get("champion")
+        if champion == version.version:
+            return
+        if decision.approved and champion != replacing:
+            raise ModelError(f"version {version.version} was weighed against {replacing}, but {champion} is champion")
+        self.decisions[version.version] = decision
+        if decision.approved:
+            self._crown(version.version)
+
+    def rollback(self, decision: Decision) -> ModelVersion:
+        if "previous" not in self.aliases:
+            raise ModelError("there is no previous champion to go back to")
+        self.decisions[self.aliases["champion"]] = decision
+        self._crown(self.aliases["previous"])
+        return self.versions[self.aliases["champion"]]
+
+    def _crown(self, version: str) -> None:
+        if "champion" in self.aliases:
+            self.aliases["previous"] = self.aliases["champion"]
+        self.aliases["champion"] = version
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        run = self.runs[version.run_id]
+        return RunRecord(run.cutoff, run.rules, run.lake_versions, self.feature_code)
 
     def load(self, version: ModelVersion) -> ServedModel:
         if version.version not in self.versions:

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.environment import activate, variables
-from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.feature_store import SCORE_FIELDS, FeastStore
 from holdfast.adapters.online.configured import writer
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
@@ -98,12 +98,15 @@ def test_scores_written_are_the_scores_served(store: FeastStore) -> None:
             "tier": ["high"],
             "reasons": [reasons],
             "model_version": ["3"],
+            "persona": ["P2"],
+            "persona_name": ['{"en": "orders often", "zh": "下单频繁"}'],
         }
     )
     store.write_scores(scores)
     served = store.online(["007"]).iloc[0]
     assert (served["probability"], served["tier"], served["model_version"]) == (0.625, "high", "3")
     assert served["reasons"] == reasons
+    assert (served["persona"], served["persona_name"]) == ("P2", '{"en": "orders often", "zh": "下单频繁"}')
 
 
 def test_labels_are_in_no_view_and_no_service(store: FeastStore) -> None:
@@ -111,7 +114,7 @@ def test_labels_are_in_no_view_and_no_service(store: FeastStore) -> None:
 
     opened = feast.FeatureStore(repo_path=str(store._repo))
     served = {field.name for view in opened.list_feature_views() for field in view.features}
-    assert served == {*FEATURE_NAMES, "probability", "tier", "reasons", "model_version"}
+    assert served == {*FEATURE_NAMES, *SCORE_FIELDS}
     assert "churned" not in served
 
 

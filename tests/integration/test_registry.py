@@ -1,21 +1,26 @@
 """The model registry: what the fake and MLflow must both do, and what MLflow shows to a reviewer."""
 
+import multiprocessing
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from holdfast.adapters.operations import database
 from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation, Metrics
-from holdfast.model.promotion import Comparison, Verdict
+from holdfast.model.promotion import Check, Verdict
 from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.model.served import ServedModel
 from holdfast.ports import ModelRegistry
@@ -30,7 +35,9 @@ METRICS = Metrics(
 )  # fmt: skip
 ROWS = pd.DataFrame(np.random.default_rng(1).uniform(1, 60, (200, 2)), columns=FEATURES)
 CHURNED = (ROWS["days_since_order"] > 2 * ROWS["gap_mean_days"]).to_numpy(float)
-PROMOTE = Verdict(True, "Promoted: it is better.", "auc", (Comparison("rhythm_rule", (TEST_CUTOFF,), 0.81, 0.75),))
+PASSED = Verdict((Check("simple rules", True, "better than rhythm_rule"),))
+AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+YES, NO = Decision(True, "Ann", AT), Decision(False, "Ann", AT)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +48,7 @@ def run() -> CandidateRun:
         candidate="lightgbm",
         cutoff=date(2017, 11, 26),
         trained_to=date(2017, 11, 26),
+        rules='{"seed": 7}',
         model=model,
         service=SERVICE,
         evaluation=Evaluation({TEST_CUTOFF: METRICS}),
@@ -48,6 +56,7 @@ def run() -> CandidateRun:
         lake_versions={"orders": 12, "order_lines": 13},
         example=ROWS.median().to_frame().T,
         plots={"gain": plots.gain({"lightgbm": predicted})},
+        texts={"card/model_card.md": "# 模型卡 – card"},
     )
 
 
@@ -61,13 +70,19 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+def real_registry(folder: Path) -> MlflowRegistry:
+    engine = database.connect(f"sqlite:///{folder / 'operations.db'}")
+    url = f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowRegistry(url, folder / "artifacts", lambda: database.exclusive(engine))
+
+
 @pytest.fixture
 def mlflow_registry(empty_store: Path, tmp_path: Path) -> Iterator[MlflowRegistry]:
     import mlflow
 
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    yield MlflowRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    yield real_registry(tmp_path)
     mlflow.set_tracking_uri(before[0])
     mlflow.set_registry_uri(before[1])
 
@@ -114,17 +129,55 @@ def test_the_latest_registered_run_is_the_challenger(registry: ModelRegistry, ru
     assert registry.aliased("challenger") == second
 
 
-def test_the_champion_moves_only_with_a_verdict_to_promote(registry: ModelRegistry, run: CandidateRun) -> None:
+def test_a_verdict_alone_makes_no_champion(registry: ModelRegistry, run: CandidateRun) -> None:
     first = registry.register(registry.log(run))
-    registry.settle(first, replace(PROMOTE, promote=False, reason="Not promoted: it is worse."))
+    registry.judge(first, PASSED, "The story.")
     assert registry.aliased("champion") is None
-    registry.settle(first, PROMOTE)
-    assert registry.aliased("champion") == replace(first, verdict="Promoted: it is better.")
+    assert registry.aliased("challenger") == replace(first, verdict="Passed: better than rhythm_rule.")
+
+
+def test_the_champion_moves_only_when_approved(registry: ModelRegistry, run: CandidateRun) -> None:
+    first = registry.register(registry.log(run))
+    registry.decide(first, NO, None)
+    assert registry.aliased("champion") is None
+    registry.decide(first, YES, None)
+    registry.decide(first, YES, None)
+    assert registry.aliased("champion") == first
+    assert registry.aliased("previous") is None
+
+
+def test_a_promotion_is_refused_when_another_came_between(registry: ModelRegistry, run: CandidateRun) -> None:
+    first, second = (registry.register(registry.log(run)) for _ in range(2))
+    registry.decide(first, YES, None)
+    with pytest.raises(ModelError, match="version 2 was weighed against"):
+        registry.decide(second, YES, None)
+    assert registry.aliased("champion") == first
+
+
+def test_the_previous_champion_comes_back_in_one_step_and_goes_again(
+    registry: ModelRegistry, run: CandidateRun
+) -> None:
+    first, second = (registry.register(registry.log(run)) for _ in range(2))
+    with pytest.raises(ModelError, match="no previous champion"):
+        registry.rollback(YES)
+    registry.decide(first, YES, None)
+    registry.decide(second, YES, "1")
+    assert (registry.aliased("champion"), registry.aliased("previous")) == (second, first)
+    assert registry.rollback(YES) == first
+    assert (registry.aliased("champion"), registry.aliased("previous")) == (first, second)
+    assert registry.rollback(YES) == second
 
 
 def test_a_loaded_model_predicts_as_the_one_that_was_logged(registry: ModelRegistry, run: CandidateRun) -> None:
     version = registry.register(registry.log(run))
     np.testing.assert_array_equal(registry.load(version).probabilities(ROWS), run.model.probabilities(ROWS))
+
+
+def test_the_record_tells_what_made_a_version(registry: ModelRegistry, run: CandidateRun) -> None:
+    record = registry.record(registry.register(registry.log(run)))
+    assert (record.cutoff, record.rules) == (date(2017, 11, 26), '{"seed": 7}')
+    assert record.lake_versions == {"orders": 12, "order_lines": 13}
+    assert record.feature_code == fingerprint()
 
 
 def test_a_version_that_was_never_registered_cannot_be_loaded(registry: ModelRegistry) -> None:
@@ -158,7 +211,8 @@ def test_a_reviewer_finds_the_whole_story_in_mlflow(mlflow_registry: MlflowRegis
     from mlflow import MlflowClient
 
     version = mlflow_registry.register(mlflow_registry.log(run))
-    mlflow_registry.settle(version, PROMOTE)
+    mlflow_registry.judge(version, PASSED, "The story.")
+    mlflow_registry.decide(version, YES, None)
     client = MlflowClient()
     logged = client.get_run(version.run_id)
     assert logged.info.status == "FINISHED"
@@ -167,11 +221,35 @@ def test_a_reviewer_finds_the_whole_story_in_mlflow(mlflow_registry: MlflowRegis
     assert logged.data.metrics["2017-10-29/auc"] == 0.81
     assert logged.data.tags["lake.orders"] == "12"
     assert [file.path for file in client.list_artifacts(version.run_id, "plots")] == ["plots/gain.png"]
+    card = Path(client.download_artifacts(version.run_id, "card/model_card.md"))
+    assert card.read_text(encoding="utf-8") == "# 模型卡 – card"
     registered = client.get_model_version(MODEL_NAME, version.version)
-    assert registered.description.startswith("Promoted: it is better.")
-    assert "| rhythm_rule | 2017-10-29 | 0.8100 | 0.7500 |" in registered.description
-    assert registered.tags["promoted"] == "true"
+    assert registered.description == "The story.\n\nDecision: approved by Ann at 2026-01-05 09:30 UTC.\n"
+    assert registered.tags["gate"] == "passed"
+    assert registered.tags["verdict"] == "Passed: better than rhythm_rule."
+    assert registered.tags["decision"] == "approved by Ann at 2026-01-05 09:30 UTC"
     assert registered.tags["lake.order_lines"] == "13"
+
+
+def test_of_two_promoters_at_once_exactly_one_succeeds(
+    mlflow_registry: MlflowRegistry, run: CandidateRun, tmp_path: Path
+) -> None:
+    first, *rivals = (mlflow_registry.register(mlflow_registry.log(run)) for _ in range(3))
+    mlflow_registry.decide(first, YES, None)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        answers = list(pool.map(promoted, [tmp_path] * 2, rivals))
+    assert sorted(answers) == [False, True]
+    winner = rivals[answers.index(True)]
+    assert (mlflow_registry.aliased("champion"), mlflow_registry.aliased("previous")) == (winner, first)
+
+
+def promoted(folder: Path, version: ModelVersion) -> bool:
+    """Whether this process, with a registry of its own, got the version promoted in place of version 1."""
+    try:
+        real_registry(folder).decide(version, YES, "1")
+    except ModelError:
+        return False
+    return True
 
 
 def test_a_run_that_breaks_off_is_marked_failed(mlflow_registry: MlflowRegistry, run: CandidateRun) -> None:

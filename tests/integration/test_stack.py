@@ -12,12 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +23,21 @@ from holdfast.adapters import stack
 from holdfast.errors import HoldfastError, SettingsError
 from holdfast.settings import Settings
 from tests.browser.chromium import Watch, chromium
+from tests.integration.running_stack import (
+    HOLDFAST,
+    PORTS,
+    Up,
+    alive,
+    answer,
+    api,
+    environment,
+    free_ports,
+    log_in,
+    log_in_as_admin,
+    start,
+    until,
+)
 
-HOLDFAST = str(Path(sys.executable).parent / "holdfast")
-PORTS = ("AIRFLOW", "MLFLOW", "FEAST", "SMTP")
 DAGS = {
     "ingest": "0 5 * * *",
     "features": "holdfast_lake",
@@ -42,80 +49,6 @@ DAGS = {
 REPORT = "<!doctype html><title>r</title><h1>Who is lapsing</h1><script>document.write('it ran')</script>"
 
 
-@dataclass
-class Up:
-    """A running `holdfast up`, and all that it prints."""
-
-    process: subprocess.Popen[bytes]
-    home: Path
-    ports: Mapping[str, int]
-    output: Path
-
-    def url(self, service: str, path: str) -> str:
-        return f"http://127.0.0.1:{self.ports[service]}{path}"
-
-    @property
-    def printed(self) -> str:
-        return self.output.read_text()
-
-    @property
-    def password(self) -> str:
-        found = re.search(r"log in as admin, password (\S+)", self.printed)
-        assert found
-        return found[1]
-
-    def descendants(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-
-def until(holds: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait for something true and return it; fail, naming it, after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.1)
-    return pytest.fail(f"not within {seconds} seconds: {what}")
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it still runs (an ended one stays listed until its parent, or the system's first process, has looked)."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def free_ports() -> dict[str, int]:
-    with ExitStack() as held:
-        return {name: held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for name in PORTS}
-
-
-def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
-    """What a newly opened terminal would have, and where this stack shall live."""
-    plain = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))
-    }
-    return plain | {"HOLDFAST_HOME": str(home)} | {f"HOLDFAST_{name}_PORT": str(port) for name, port in ports.items()}
-
-
-def start(home: Path, ports: Mapping[str, int]) -> Up:
-    """`holdfast up`, once it says that all is well."""
-    home.mkdir(exist_ok=True)
-    output = home / "terminal.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [HOLDFAST, "up"], stdout=file, stderr=subprocess.STDOUT, env=environment(home, ports), cwd=home
-        )
-    up = Up(process, home, ports, output)
-    until(lambda: "Ctrl-C stops" in up.printed or process.poll() is not None, 120, "holdfast up")
-    assert process.poll() is None, up.printed
-    return up
-
-
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = start(tmp_path_factory.mktemp("stack") / "home", free_ports())
@@ -124,34 +57,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up.process.wait(stack.STOP_SECONDS + 20)
 
 
-def answer(url: str, headers: Mapping[str, str] | None = None, body: Any = None) -> tuple[int, str, Mapping[str, str]]:
-    """Status, text and headers of what the server says."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})})
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return response.status, response.read().decode(), response.headers
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(), error.headers
-
-
-def log_in(up: Up, password: str) -> tuple[int, str, Mapping[str, str]]:
-    return answer(up.url("AIRFLOW", "/auth/token"), body={"username": "admin", "password": password})
-
-
 @pytest.fixture(scope="module")
 def token(up: Up) -> str:
-    """What the log-in with the printed password gives."""
-    status, text, _ = log_in(up, up.password)
-    assert status == 201
-    value: str = json.loads(text)["access_token"]
-    return value
-
-
-def api(up: Up, token: str, path: str) -> Any:
-    status, text, _ = answer(up.url("AIRFLOW", f"/api/v2{path}"), {"Authorization": f"Bearer {token}"})
-    assert status == 200, text
-    return json.loads(text)
+    return log_in_as_admin(up)
 
 
 def test_every_part_of_airflow_is_healthy_when_the_addresses_are_printed(up: Up) -> None:
@@ -293,9 +201,8 @@ def test_only_the_printed_ports_are_open_and_on_loopback_alone(up: Up) -> None:
 def test_a_second_holdfast_on_the_same_home_is_told_so(up: Up) -> None:
     (up.home / "landing" / "2017-01-01").mkdir(parents=True, exist_ok=True)
     (up.home / "landing" / "2017-01-01" / ".kept").touch()
-    second = subprocess.run(
-        [HOLDFAST, "run"], capture_output=True, text=True, env=environment(up.home, up.ports), check=False
-    )
+    asked_nobody = environment(up.home, up.ports) | {"HOLDFAST_APPROVAL": "auto"}
+    second = subprocess.run([HOLDFAST, "run"], capture_output=True, text=True, env=asked_nobody, check=False)
     assert second.returncode == 1
     assert re.fullmatch(r"SettingsError: another Holdfast process .* is using .*Stop it, or set .*\n", second.stderr)
 

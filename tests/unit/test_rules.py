@@ -42,7 +42,7 @@ def test_the_committed_rules_are_valid_and_cannot_be_changed_in_place() -> None:
         ("training", {"metric": "accuracy"}, r"training\.metric"),
         ("tiers", {"high": 1.5}, r"tiers\.threshold\.high\s+.*less than or equal to 1"),
         ("tiers", {"medium": 0.5}, r"medium \(0\.5\) must lie below high \(0\.5\)"),
-        ("tiers", {"by": "profit"}, r"tiers\s+.*'threshold', 'capacity'"),
+        ("tiers", {"by": "mood"}, r"tiers\s+.*'threshold', 'capacity', 'profit'"),
         ("scoring", {"shards": 0}, r"scoring\.shards"),
     ],
 )

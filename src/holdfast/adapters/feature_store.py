@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CARD_SERVICE = "customer_card_v1"
 SCORES_VIEW = "churn_scores"
-SCORE_FIELDS = ("probability", "tier", "reasons", "model_version")
+SCORE_FIELDS = ("probability", "tier", "reasons", "model_version", "persona", "persona_name")
 _RUN_FEATURES = "Run the features DAG for this cutoff first."
 _BATCH_ROWS = 10_000
 """Rows held in memory at once on their way online."""

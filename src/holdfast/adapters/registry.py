@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -10,18 +11,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from holdfast.errors import ModelError
+from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Intervals
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
 MODEL_NAME = "holdfast-churn"
 _MODEL_DESCRIPTION = (
     "Probability that a customer places no order within the horizon after the cutoff. "
-    "`champion` scores; `challenger` is the latest that asked for its place."
+    "`champion` scores; `challenger` is the latest that asked for its place; `previous` was champion before."
 )
+_RULES = "rules.json"
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 # Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
 _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "skops")
@@ -30,12 +34,14 @@ _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "sko
 class MlflowRegistry:
     """The ModelRegistry port on an MLflow tracking server or database (``url``).
 
-    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created.
+    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created. MLflow moves one alias at
+    a time, whatever it was before; ``alone`` gives a context that one process at a time is in, for moving two.
     """
 
-    def __init__(self, url: str, artifacts_dir: Path) -> None:
+    def __init__(self, url: str, artifacts_dir: Path, alone: Callable[[], AbstractContextManager[object]]) -> None:
         self._url = url
         self._artifacts_dir = artifacts_dir
+        self._alone = alone
 
     def log(self, run: CandidateRun) -> str:
         mlflow = self._mlflow()
@@ -44,6 +50,7 @@ class MlflowRegistry:
             "cutoff": run.cutoff.isoformat(),
             "trained_to": run.trained_to.isoformat(),
             "code_version": package_version("holdfast"),
+            "feature_code": fingerprint(),
             "feature_service": run.service.name,
             "features": ",".join(run.service.features),
             **{f"lake.{table}": str(version) for table, version in run.lake_versions.items()},
@@ -64,6 +71,8 @@ class MlflowRegistry:
             for name, png in run.plots.items():
                 (images / f"{name}.png").write_bytes(png)
             mlflow.log_artifacts(str(images), "plots")
+            for path, text in {**run.texts, _RULES: run.rules}.items():
+                mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
             mlflow.pyfunc.log_model(
@@ -94,13 +103,78 @@ class MlflowRegistry:
                 return None  # neither the model nor the alias exists before the first promotion
             raise
 
-    def settle(self, version: ModelVersion, verdict: Verdict) -> None:
+    def version(self, number: str | None) -> ModelVersion:
+        """The version of this number, or else the champion. Raises ModelError when there is none."""
+        from mlflow.exceptions import MlflowException
+
+        if number is None:
+            champion = self.aliased("champion")
+            if champion is None:
+                raise ModelError("no model is champion yet. Name a version, or run the train DAG first.")
+            return champion
+        try:
+            return _version(self._client().get_model_version(MODEL_NAME, number))
+        except MlflowException as error:
+            raise ModelError(f"{MODEL_NAME} has no version {number!r}. `holdfast model show` lists them.") from error
+
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
         client = self._client()
-        client.update_model_version(MODEL_NAME, version.version, description=_description(version, verdict))
-        client.set_model_version_tag(MODEL_NAME, version.version, "promoted", str(verdict.promote).lower())
+        client.update_model_version(MODEL_NAME, version.version, description=story)
+        client.set_model_version_tag(MODEL_NAME, version.version, "gate", "passed" if verdict.passed else "not passed")
         client.set_model_version_tag(MODEL_NAME, version.version, "verdict", verdict.reason)
-        if verdict.promote:
-            client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+
+    def decide(self, version: ModelVersion, decision: Decision, replacing: str | None) -> None:
+        with self._alone():
+            champion = self.aliased("champion")
+            if champion is not None and champion.version == version.version:
+                return
+            if decision.approved and (champion.version if champion else None) != replacing:
+                raise ModelError(
+                    f"version {version.version} was weighed against {_named(replacing)}, but {_named(champion)} is the "
+                    "champion now: another promotion or a rollback came between. Run the train DAG again."
+                )
+            self._note(version, "decision", str(decision))
+            if decision.approved:
+                self._crown(version, champion)
+
+    def rollback(self, decision: Decision) -> ModelVersion:
+        with self._alone():
+            champion, previous = self.aliased("champion"), self.aliased("previous")
+            if champion is None or previous is None:
+                raise ModelError("there is no previous champion to go back to: at most one model was ever promoted.")
+            self._note(champion, "rolled_back", f"by {decision.by} at {decision.at:%Y-%m-%d %H:%M} UTC")
+            self._crown(previous, champion)
+            return previous
+
+    def _crown(self, version: ModelVersion, champion: ModelVersion | None) -> None:
+        """The alias champion moves last: until then nothing has changed for those who score."""
+        client = self._client()
+        if champion is not None:
+            client.set_registered_model_alias(MODEL_NAME, "previous", champion.version)
+        client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+
+    def _note(self, version: ModelVersion, name: str, told: str) -> None:
+        """Put it on the version as a tag, and at the end of its story."""
+        client = self._client()
+        story = client.get_model_version(MODEL_NAME, version.version).description or ""
+        client.set_model_version_tag(MODEL_NAME, version.version, name, told)
+        line = f"{name.replace('_', ' ').capitalize()}: {told}."
+        client.update_model_version(MODEL_NAME, version.version, description=f"{story.rstrip()}\n\n{line}\n")
+
+    def record(self, version: ModelVersion) -> RunRecord:
+        mlflow = self._mlflow()
+        try:
+            tags = self._client().get_run(version.run_id).data.tags
+            return RunRecord(
+                cutoff=date.fromisoformat(tags["cutoff"]),
+                rules=mlflow.artifacts.load_text(f"runs:/{version.run_id}/{_RULES}"),
+                lake_versions={
+                    name.removeprefix("lake."): int(number) for name, number in tags.items() if name.startswith("lake.")
+                },
+                feature_code=tags["feature_code"],
+            )
+        except (mlflow.exceptions.MlflowException, OSError, KeyError) as error:
+            raise ModelError(f"the record of version {version.version} lacks what made it: {error!r}") from error
 
     def load(self, version: ModelVersion) -> ServedModel:
         mlflow = self._mlflow()
@@ -200,15 +274,6 @@ def _version(registered: Any) -> ModelVersion:
     )
 
 
-def _description(version: ModelVersion, verdict: Verdict) -> str:
-    """The story of a version, in Markdown, for whoever reviews it in MLflow."""
-    rows = "\n".join(
-        f"| {comparison.rival} | {', '.join(map(str, comparison.cutoffs))} "
-        f"| {comparison.challenger_value:.4f} | {comparison.rival_value:.4f} |"
-        for comparison in verdict.comparisons
-    )
-    return (
-        f"{verdict.reason}\n\n"
-        f"Candidate `{version.candidate}`, fitted on labels up to {version.trained_to}, run `{version.run_id}`.\n\n"
-        f"| against | test cutoffs | challenger's {verdict.metric} | the rival's |\n|---|---|---|---|\n{rows}\n"
-    )
+def _named(version: ModelVersion | str | None) -> str:
+    number = version.version if isinstance(version, ModelVersion) else version
+    return "nobody" if number is None else f"version {number}"

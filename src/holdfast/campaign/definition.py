@@ -22,10 +22,14 @@ TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[a-z0-9]+)+$")]
 
 
 class Audience(Rule):
-    """Whom the campaign is meant for: customers of these risk tiers, worth at least ``minimum_value``."""
+    """Whom the campaign is meant for: customers of these risk tiers, worth at least ``minimum_value``.
+
+    ``personas`` are ids of kinds of customers (the report names them); without any, every kind is meant.
+    """
 
     tiers: tuple[Tier, ...]
     minimum_value: Annotated[float, Field(ge=0)] = 0
+    personas: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @field_validator("tiers")
     @classmethod
@@ -139,7 +143,8 @@ class Campaign(Rule):
     @property
     def digest(self) -> str:
         """SHA-256 of the definition: two definitions with the same digest ask for the same campaign."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        # What a definition leaves out does not count, so that a possibility added since changes no definition.
+        canonical = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -23,12 +23,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scored customer: probability of churn, what the customer is worth (money), and the risk tier."""
+    """A scored customer: probability of churn, risk tier, what the customer is worth (money), and the persona's id."""
 
     customer_id: str
     probability: float
     tier: str
     value: float
+    persona: str | None = None
 
     @property
     def value_at_risk(self) -> float:
@@ -61,7 +62,11 @@ class Obstacle:
 
 
 def in_audience(candidate: Candidate, audience: Audience) -> bool:
-    return candidate.tier in audience.tiers and candidate.value >= audience.minimum_value
+    return (
+        candidate.tier in audience.tiers
+        and candidate.value >= audience.minimum_value
+        and (audience.personas is None or candidate.persona in audience.personas)
+    )
 
 
 def may_be_planned(standing: Standing, cap: ContactCap) -> Obstacle | None:

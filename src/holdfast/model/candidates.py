@@ -73,6 +73,7 @@ def _blend(rows: pd.DataFrame, churned: Vector, seed: int, members: Sequence[str
     return fit_blend(fits, rows, churned, seed)
 
 
+# From simple to complex: of two that do as well, the earlier one is preferred.
 CANDIDATES: dict[str, Candidate] = {
     candidate.name: candidate
     for candidate in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from holdfast.model import evaluation
 from holdfast.model.matrix import Vector
+from holdfast.risk import TierCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,11 +82,18 @@ def retention(curves: Curves, image: ImageFormat = "png") -> bytes:
     return _image(figure, axes, image)
 
 
-def importance(features: Sequence[str], effect: Vector, image: ImageFormat = "png", top: int = 20) -> bytes:
+def importance(effect: Mapping[str, float], image: ImageFormat = "png", top: int = 20) -> bytes:
     """The ``top`` features by mean absolute contribution (``effect``, in log-odds), those without any left out."""
-    order = [i for i in np.argsort(effect, kind="stable")[-top:] if effect[i] > 0]
-    figure, axes = _axes("Feature importance", "mean absolute contribution, log-odds", "", height=0.25 * len(order) + 1)
-    axes.barh([features[i] for i in order], effect[order], color=_COLOURS[0])
+    shown = sorted((size, name) for name, size in effect.items() if size > 0)[-top:]
+    figure, axes = _axes("Feature importance", "mean absolute contribution, log-odds", "", height=0.25 * len(shown) + 1)
+    axes.barh([name for _, name in shown], [size for size, _ in shown], color=_COLOURS[0])
+    return _image(figure, axes, image)
+
+
+def dependence(feature: str, values: Vector, probability: Vector, image: ImageFormat = "png") -> bytes:
+    """Mean probability when every customer has each of these values of the feature."""
+    figure, axes = _axes("Partial dependence", feature, "mean probability", height=2.6)
+    axes.plot(values, probability, color=_COLOURS[0], marker="o", markersize=3)
     return _image(figure, axes, image)
 
 
@@ -100,6 +108,16 @@ def probabilities(probability: Vector, tier: NDArray[np.str_], image: ImageForma
         color=[colour for _, colour in shown],
         label=[name for name, _ in shown],
     )
+    return _image(figure, axes, image)
+
+
+def tier_curve(drawn: TierCurve, image: ImageFormat = "png") -> bytes:
+    """What the likeliest customers bring as their number grows, and where the rule puts the edges of the tiers."""
+    figure, axes = _axes("The choice of tiers", "customers, likeliest first", drawn.meaning)
+    axes.plot(np.arange(len(drawn.gained)), drawn.gained, color=_COLOURS[0])
+    for tier, place in drawn.edges.items():
+        label = f"{tier.value}: the first {place:,}"
+        axes.axvline(place, color=_TIER_COLOURS[tier.value], linewidth=1.2, linestyle="--", label=label)
     return _image(figure, axes, image)
 
 

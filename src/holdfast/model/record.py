@@ -24,15 +24,17 @@ class FeatureService:
 class CandidateRun:
     """One candidate, backtested and then fitted on every matured cutoff.
 
-    ``cutoff`` is the day the run pretends to be; ``trained_to`` the end (exclusive) of the last label window that the
-    final fit has read. ``service`` is what it was trained on; ``lake_versions`` (table → version) say which data;
-    ``example`` is one made-up row of features; ``plots`` are PNG images by name. ``figures`` are further figures by
-    name, and ``notes`` what was decided on the way, each in a sentence.
+    ``cutoff`` is the day the run pretends to be, ``rules`` the shop's rules as JSON; ``trained_to`` the end (exclusive)
+    of the last label window that the final fit has read. ``service`` is what it was trained on; ``lake_versions``
+    (table → version) say which data; ``example`` is one made-up row of features; ``plots`` are PNG images by name.
+    ``figures`` are further figures by name, ``notes`` what was decided on the way, each in a sentence, and ``texts``
+    documents by path.
     """
 
     candidate: str
     cutoff: date
     trained_to: date
+    rules: str
     model: ServedModel
     service: FeatureService
     evaluation: Evaluation
@@ -42,6 +44,20 @@ class CandidateRun:
     plots: Mapping[str, bytes]
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is needed to make a run's model again.
+
+    ``rules`` are the shop's rules as JSON; ``feature_code`` is the fingerprint of the code that computed the features.
+    """
+
+    cutoff: date
+    rules: str
+    lake_versions: Mapping[str, int]
+    feature_code: str
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import pandas as pd
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.errors import MissingDataError
 from holdfast.features.catalog import families_in, present
+from holdfast.language import Language
+from holdfast.model.reasons import told
 from holdfast.ports import FeatureStore, Operations
 
 
@@ -17,7 +19,8 @@ from holdfast.ports import FeatureStore, Operations
 class CustomerCard:
     """Score, tier and reasons (None and empty when not scored), features by family (None is null), campaigns met.
 
-    Families that are off are left out.
+    ``persona`` is the id and name of the kind of customer, None where no personas were found. Families that are off
+    are left out.
     """
 
     customer_id: str
@@ -25,12 +28,13 @@ class CustomerCard:
     tier: str | None
     model_version: str | None
     reasons: tuple[str, ...]
+    persona: str | None
     features: dict[str, dict[str, float | None]]
     campaigns: tuple[CustomerRecord, ...]
 
 
-def customer_card(customer_id: str, store: FeatureStore, operations: Operations) -> CustomerCard:
-    """The customer's card. Raises MissingDataError when the online store knows nothing of them."""
+def customer_card(customer_id: str, store: FeatureStore, operations: Operations, language: Language) -> CustomerCard:
+    """The customer's card, its reasons in ``language``. Raises MissingDataError when nothing is served of them."""
     served = store.online([customer_id]).iloc[0]
     if served[present(served.index)].isna().all():
         raise MissingDataError(
@@ -45,7 +49,8 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations)
         probability=float(served["probability"]) if scored else None,
         tier=str(served["tier"]) if scored else None,
         model_version=str(served["model_version"]) if scored else None,
-        reasons=tuple(reason["text"] for reason in json.loads(served["reasons"])) if scored else (),
+        reasons=told(str(served["reasons"]), language) if scored else (),
+        persona=_persona(served, language) if scored else None,
         features={
             family.name: {
                 feature.name: None if pd.isna(served[feature.name]) else float(served[feature.name])
@@ -55,3 +60,9 @@ def customer_card(customer_id: str, store: FeatureStore, operations: Operations)
         },
         campaigns=campaigns,
     )
+
+
+def _persona(served: pd.Series, language: Language) -> str | None:
+    if pd.isna(served["persona"]):
+        return None
+    return f"{served['persona']}: {json.loads(served['persona_name'])[language]}"

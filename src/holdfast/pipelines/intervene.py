@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment
 
 from holdfast.campaign import messages, offers, policy
@@ -99,11 +100,12 @@ class Intervention:
         All in one transaction. A run that is planned already is left as it is, its coupon codes included, and
         counted again; so any number of repeated or simultaneous calls plan once.
 
-        Raises CampaignError when a template cannot be rendered, a score is not a number, or the run was planned by
-        another definition; MissingDataError when nobody is scored.
+        Raises CampaignError when a template cannot be rendered, a score is not a number, nobody is of a persona that
+        the audience names, or the run was planned by another definition; MissingDataError when nobody is scored.
         """
         self._try_templates(campaign, planned_at)
         candidates = self._candidates(cutoff)
+        _require_personas(campaign, candidates)
         day = date.fromisoformat(cutoff)
         campaign_id = campaign.run_id(day)
         with self.operations.planning() as tx:
@@ -232,7 +234,9 @@ class Intervention:
 
     def _candidates(self, cutoff: str) -> list[Candidate]:
         scores = self.lake.read(
-            "scores", columns=["customer_id", "probability", "tier", "value"], where={"cutoff": [cutoff]}
+            "scores",
+            columns=["customer_id", "probability", "tier", "value", "persona"],
+            where={"cutoff": [cutoff]},
         )
         if scores.empty:
             raise MissingDataError(f"no customer is scored as of {cutoff}. Run the score DAG for this cutoff first.")
@@ -243,11 +247,20 @@ class Intervention:
                 f"customer {unusable.iloc[0]}); score the cutoff again"
             )
         return [
-            Candidate(str(customer), float(probability), str(tier), float(value))
-            for customer, probability, tier, value in scores[
-                ["customer_id", "probability", "tier", "value"]
-            ].itertuples(index=False)
+            Candidate(str(customer), float(probability), str(tier), float(value), None if pd.isna(persona) else persona)
+            for customer, probability, tier, value, persona in scores.itertuples(index=False)
         ]
+
+
+def _require_personas(campaign: Campaign, candidates: Sequence[Candidate]) -> None:
+    """Nobody may be left out since a persona's id is misspelt, or is one that no customer has any more."""
+    known = {one.persona for one in candidates if one.persona is not None}
+    unknown = [one for one in campaign.audience.personas or () if one not in known]
+    if unknown:
+        raise CampaignError(
+            f"{campaign.name}: audience.personas names {', '.join(unknown)}, but the scored customers are of "
+            f"{', '.join(sorted(known)) or 'no persona'}; the report lists the personas by id"
+        )
 
 
 def _known(tx: OperationsTransaction, campaign_id: str) -> CampaignRun:

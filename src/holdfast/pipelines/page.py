@@ -10,6 +10,7 @@ from datetime import date, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.features.catalog import FAMILIES, FEATURES
+from holdfast.model.fairness import Fairness
 from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.customer import CustomerCard
@@ -47,7 +48,7 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """The candidates side by side, the gate's verdict, and the plots as PNG by title."""
+    """The candidates side by side, the gate's verdict, the plots as PNG by title, and the challenger's fairness."""
 
     trained_at: str
     metric: str
@@ -56,6 +57,7 @@ class ModelPart:
     test_cutoffs: Sequence[str]
     verdict: str
     plots: Mapping[str, bytes]
+    fairness: Fairness | None
 
     def best(self, baseline: bool) -> ModelRow | None:
         """The best of the simple rules, or of the models, by the deciding metric."""
@@ -74,11 +76,31 @@ class TierRow:
 
 
 @dataclass(frozen=True)
+class PersonaRow:
+    """One kind of customer: id and name, customers, mean probability, and expected spend at risk in the horizon."""
+
+    id: str
+    name: str
+    customers: int
+    mean_probability: float
+    value_at_risk: float
+
+
+@dataclass(frozen=True)
+class PersonaPart:
+    """The kinds of customers at the cutoff, and how clear-cut and how stable their number is."""
+
+    rows: Sequence[PersonaRow]
+    silhouette: float
+    stability: float
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the report shows.
 
-    ``note`` says what to know about the data; ``probabilities`` is a plot (PNG); ``drifted`` are the features that have
-    moved since the champion's training.
+    ``note`` says what to know about the data; ``probabilities`` and ``tier_curve`` are plots (PNG); ``drifted`` are the
+    features that have moved since the champion's training.
     """
 
     shop: str
@@ -94,6 +116,8 @@ class Page:
     model: ModelPart | None
     tiers: Sequence[TierRow]
     probabilities: bytes
+    tier_curve: bytes
+    personas: PersonaPart | None
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
     card: CustomerCard

@@ -12,21 +12,25 @@ from importlib.metadata import version
 import pandas as pd
 
 from holdfast.errors import MissingDataError
+from holdfast.language import language_of
 from holdfast.model import plots
 from holdfast.model.candidates import candidate
 from holdfast.model.evaluation import evaluate
+from holdfast.model.fairness import Fairness
+from holdfast.model.record import ModelVersion
 from holdfast.monitoring.freshness import Finding
-from holdfast.pipelines import ledger
+from holdfast.pipelines import ledger, personas
 from holdfast.pipelines.customer import CustomerCard, customer_card
 from holdfast.pipelines.drift import drifted
 from holdfast.pipelines.ingest import REFUSED
 from holdfast.pipelines.intervene import Account, Intervention
-from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, TierRow, render
+from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow, render
 from holdfast.pipelines.quarantine import reasons, standing
+from holdfast.pipelines.review import fairness_of
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
-from holdfast.risk import Tier
+from holdfast.risk import Tier, curve
 from holdfast.rules import Rules
 
 
@@ -68,6 +72,8 @@ class Reporting:
             model=self._model(cutoff),
             tiers=_tiers(scores),
             probabilities=plots.probabilities(scores["probability"].to_numpy(float), scores["tier"].to_numpy(str)),
+            tier_curve=plots.tier_curve(curve(scores["probability"].to_numpy(float), self.rules.tiers)),
+            personas=self._personas(cutoff, scores),
             drifted=drifted(self.lake, cutoff),
             campaigns=self._campaigns(cutoff),
             card=self._example(scores),
@@ -117,7 +123,31 @@ class Reporting:
             test_cutoffs=[cutoff.isoformat() for cutoff in any_evaluation.cutoffs],
             verdict=(challenger.verdict if challenger else None) or "No verdict yet.",
             plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)},
+            fairness=self._fairness(latest, challenger),
         )
+
+    def _fairness(self, latest: pd.DataFrame, challenger: ModelVersion | None) -> Fairness | None:
+        """How the latest training's challenger serves the groups that the rules name, if it is among ``latest``."""
+        rows = latest[latest["run_id"] == challenger.run_id] if challenger else latest.head(0)
+        return fairness_of(rows, self.lake, self.rules) if len(rows) else None
+
+    def _personas(self, cutoff: str, scores: pd.DataFrame) -> PersonaPart | None:
+        found = personas.standing(self.lake, cutoff)
+        if found is None or "persona" not in scores or scores["persona"].isna().any():
+            return None
+        language = language_of(self.rules.shop.locale)
+        rows = [
+            PersonaRow(
+                id=one.id,
+                name=one.name[language],
+                customers=len(members),
+                mean_probability=float(members["probability"].mean()),
+                value_at_risk=float(members["value_at_risk"].sum()),
+            )
+            for one in found.personas
+            if len(members := scores[scores["persona"] == one.id])
+        ]
+        return PersonaPart(rows, found.chosen.silhouette, found.chosen.stability)
 
     def _campaigns(self, cutoff: str) -> list[Account]:
         with self.operations.reading() as tx:
@@ -127,7 +157,9 @@ class Reporting:
     def _example(self, scores: pd.DataFrame) -> CustomerCard:
         """The card of the customer with the greatest value at risk."""
         first = scores.sort_values(["value_at_risk", "customer_id"], ascending=[False, True]).iloc[0]
-        return customer_card(str(first["customer_id"]), self.store, self.operations)
+        return customer_card(
+            str(first["customer_id"]), self.store, self.operations, language_of(self.rules.shop.locale)
+        )
 
     def _provenance(self, scores: pd.DataFrame) -> dict[str, str]:
         tables = ("orders", "order_lines", "products", "redemptions")

@@ -1,31 +1,29 @@
-"""Training as of a cutoff: one training set, one run a candidate, one challenger, and the gate to champion."""
+"""Training as of a cutoff: one training set, one run a candidate, and the best of them as challenger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from holdfast import dataset
-from holdfast.errors import MissingDataError, ModelError, SettingsError
+from holdfast.errors import MissingDataError, SettingsError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.labels import labels
 from holdfast.model import plots
-from holdfast.model.backtest import predict, rows_of
+from holdfast.model.backtest import rows_of
 from holdfast.model.candidates import Candidate, candidate, configured, inputs
-from holdfast.model.evaluation import Evaluation, OrderGroup, by_orders, evaluate
-from holdfast.model.fitted import FittedModel
-from holdfast.model.promotion import Incumbent, Verdict, decide, trusted_cutoffs
-from holdfast.model.record import CandidateRun, FeatureService, ModelVersion, unserved
+from holdfast.model.evaluation import OrderGroup, by_orders, evaluate
+from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.model.search import tuned
 from holdfast.model.treatment import Treatment, served, treated_backtest
 from holdfast.model.worth import fit_worth
-from holdfast.ports import FeatureStore, Lake, ModelRegistry, Scratch
+from holdfast.pipelines.review import reviewed
+from holdfast.ports import HistoricalFeatures, Lake, ModelRegistry, Scratch
 from holdfast.rules import Rules
 from holdfast.spend import SPEND, spend
 from holdfast.weeks import weekly
@@ -35,6 +33,14 @@ BACKTESTS = "backtests"
 """The lake table of every candidate's out-of-time predictions, one row per run's cutoff, candidate and customer."""
 
 _TABLES = sorted({table for family in FAMILIES for table in family.tables})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate's run, and its out-of-time predictions."""
+
+    run: CandidateRun
+    predictions: pd.DataFrame
 
 
 class Training:
@@ -47,7 +53,7 @@ class Training:
     def __init__(
         self,
         lake: Lake,
-        store: FeatureStore,
+        store: HistoricalFeatures,
         registry: ModelRegistry,
         scratch: Scratch,
         rules: Rules,
@@ -96,10 +102,22 @@ class Training:
         }
 
     def fit(self, name: str, prepared: Mapping[str, Any]) -> dict[str, Any]:
-        """Backtest the candidate, fit it on every matured cutoff, and log both as one run.
+        """Train the candidate and log it as one run.
 
         Returns the run's id, the means of its metrics and the path of its out-of-time predictions.
         """
+        found = self.trained(name, prepared)
+        return {
+            "run_id": self._registry.log(found.run),
+            "candidate": name,
+            "baseline": candidate(name).baseline,
+            "cutoff": prepared["cutoff"],
+            "metrics": found.run.evaluation.mean.as_dict(),
+            "predictions": self._scratch.write(f"{prepared['cutoff']}/backtest-{name}", found.predictions),
+        }
+
+    def trained(self, name: str, prepared: Mapping[str, Any]) -> Trained:
+        """Backtest the candidate, and fit it on every matured cutoff."""
         own = self._rules.training
         chosen = self._configured(name)
         day, seed = date.fromisoformat(prepared["cutoff"]), own.seed
@@ -116,30 +134,23 @@ class Training:
         evaluation = evaluate(predictions, own.threshold, own.resamples, seed)
         worth = None if chosen.baseline else fit_worth(rows, present(rows), seed)
         model = served(chosen, rows, cutoffs, features, treatment=treatment, worth=worth, seed=seed)
-        run_id = self._registry.log(
-            CandidateRun(
-                candidate=name,
-                cutoff=day,
-                trained_to=cutoffs[-1] + timedelta(days=horizon),
-                model=model,
-                service=FeatureService(MODEL_SERVICE, tuple(present(rows))),
-                evaluation=evaluation,
-                parameters={**self._parameters(chosen, treatment, prepared), **found.told},
-                lake_versions=prepared["lake_versions"],
-                example=_median_customer(rows[features]),
-                plots=_drawings(name, predictions, model, rows_of(rows, [splits[-1].test])),
-                figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
-                notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
-            )
+        run = CandidateRun(
+            candidate=name,
+            cutoff=day,
+            trained_to=cutoffs[-1] + timedelta(days=horizon),
+            rules=self._rules.model_dump_json(),
+            model=model,
+            service=FeatureService(MODEL_SERVICE, tuple(present(rows))),
+            evaluation=evaluation,
+            parameters={**self._parameters(chosen, treatment, prepared), **found.told},
+            lake_versions=prepared["lake_versions"],
+            example=_median_customer(rows[features]),
+            plots=_drawings(name, predictions),
+            figures=_figures(treatment, by_orders(predictions, own.resamples, seed)),
+            notes={"calibration": treatment.calibration.reason, "single_buyers": treatment.single_buyers.reason},
         )
-        return {
-            "run_id": run_id,
-            "candidate": name,
-            "baseline": chosen.baseline,
-            "cutoff": prepared["cutoff"],
-            "metrics": evaluation.mean.as_dict(),
-            "predictions": self._scratch.write(f"{prepared['cutoff']}/backtest-{name}", predictions),
-        }
+        latest = rows_of(rows, [splits[-1].test])
+        return Trained(reviewed(run, latest, predictions, self._lake, self._rules), predictions)
 
     def register(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Keep all out-of-time predictions in the lake and make the best candidate that is no baseline the challenger.
@@ -157,47 +168,6 @@ class Training:
             "metrics": {one["candidate"]: one["metrics"] for one in results},
             "run_ids": {one["candidate"]: one["run_id"] for one in results},
         }
-
-    def promote(self, registered: Mapping[str, Any], prepared: Mapping[str, Any]) -> dict[str, Any]:
-        """Decide whether the challenger becomes the champion, and write the verdict into the registry.
-
-        Returns the verdict. Raises ModelError when the challenger is no longer the version that was registered.
-        """
-        challenger, champion = self._registry.aliased("challenger"), self._registry.aliased("champion")
-        if challenger is None or challenger.version != registered["version"]:
-            raise ModelError(
-                f"version {registered['version']} was registered, but the challenger now is "
-                f"{challenger.version if challenger else 'nobody'}: another run came between. Clear the later run."
-            )
-        if champion is not None and champion.version == challenger.version:
-            verdict = Verdict(True, f"Version {champion.version} is the champion already.", self._metric, ())
-        else:
-            verdict = self._decide(challenger, champion, prepared)
-            self._registry.settle(challenger, verdict)
-        return {"version": challenger.version, "candidate": challenger.candidate, **_told(verdict)}
-
-    def _decide(self, challenger: ModelVersion, champion: ModelVersion | None, prepared: Mapping[str, Any]) -> Verdict:
-        kept = self._lake.read(BACKTESTS, where={"trained_at": [prepared["cutoff"]]})
-        evaluations = {
-            str(name): evaluate(rows, self._rules.training.threshold) for name, rows in kept.groupby("candidate")
-        }
-        rules = {name: evaluation for name, evaluation in evaluations.items() if candidate(name).baseline}
-        incumbent = None if champion is None else self._incumbent(champion, prepared)
-        return decide(self._metric, evaluations[challenger.candidate], rules, incumbent)
-
-    def _incumbent(self, champion: ModelVersion, prepared: Mapping[str, Any]) -> Incumbent:
-        """The champion's stored model, scored on the test cutoffs that it cannot have seen, if it still can score."""
-        training = self._scratch.read(prepared["path"])
-        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(training))))
-        if why is not None:
-            return Incumbent(champion.version, champion.trained_to, None, why)
-        tests = tuple(date.fromisoformat(one) for one in prepared["test_cutoffs"])
-        later = trusted_cutoffs(tests, champion.trained_to)
-        evaluation: Evaluation | None = None
-        if later:
-            rows = rows_of(training, later)
-            evaluation = evaluate(predict(self._registry.load(champion), rows), self._rules.training.threshold)
-        return Incumbent(champion.version, champion.trained_to, evaluation)
 
     def _keep_backtests(self, results: Sequence[Mapping[str, Any]]) -> None:
         parts = [
@@ -244,10 +214,6 @@ class Training:
     def _matured(self, day: date) -> list[date]:
         return dataset.matured(self._rules.training, self._rules.label.horizon_days, complete_to=day)
 
-    @property
-    def _metric(self) -> str:
-        return self._rules.training.metric
-
 
 def _require_features(rows: pd.DataFrame) -> None:
     """Who has a label has ordered before, and so has features wherever they were computed."""
@@ -284,7 +250,7 @@ def _median_customer(features: pd.DataFrame) -> pd.DataFrame:
     return features.median().fillna(0.0).to_frame().T
 
 
-def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: pd.DataFrame) -> dict[str, bytes]:
+def _drawings(name: str, predictions: pd.DataFrame) -> dict[str, bytes]:
     curves = {name: predictions}
     return {
         "roc": plots.roc(curves),
@@ -292,19 +258,4 @@ def _drawings(name: str, predictions: pd.DataFrame, model: FittedModel, latest: 
         "calibration": plots.calibration(curves),
         "gain": plots.gain(curves),
         "retention": plots.retention(curves),
-        "importance": plots.importance(model.features, np.abs(model.contributions(latest)).mean(axis=0)),
-    }
-
-
-def _told(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON-able values."""
-    comparisons = [
-        {**asdict(one), "cutoffs": [day.isoformat() for day in one.cutoffs], "won": one.won}
-        for one in verdict.comparisons
-    ]
-    return {
-        "promoted": verdict.promote,
-        "reason": verdict.reason,
-        "metric": verdict.metric,
-        "comparisons": comparisons,
     }

@@ -14,6 +14,7 @@ from holdfast.campaign.eligibility import (
     may_be_sent,
 )
 from holdfast.campaign.offers import issue
+from holdfast.risk import Tier
 from tests.fakes.operations import NOON, SHOP, campaign
 
 CAP = ContactCap(messages=2, days=14)
@@ -58,3 +59,10 @@ def test_the_audience_is_a_matter_of_tier_and_value() -> None:
     assert in_audience(Candidate("1", 0.9, "high", 20), audience)
     assert not in_audience(Candidate("1", 0.9, "high", 19.99), audience)
     assert not in_audience(Candidate("1", 0.9, "medium", 50), audience)
+
+
+def test_an_audience_may_be_of_certain_personas_only() -> None:
+    audience = Audience(tiers=(Tier.HIGH,), personas=("P1",))
+    assert in_audience(Candidate("1", 0.9, "high", 20, persona="P1"), audience)
+    assert not in_audience(Candidate("1", 0.9, "high", 20, persona="P2"), audience)
+    assert not in_audience(Candidate("1", 0.9, "high", 20), audience)

@@ -172,6 +172,20 @@ def test_a_score_that_is_no_number_is_refused_by_customer(engine: Engine, channe
         intervention(engine, table, channel).plan(campaign(), CUTOFF, NOON)
 
 
+def test_a_campaign_reaches_the_personas_it_names_and_no_other(engine: Engine, channel: FakeMailChannel) -> None:
+    table = hundred().assign(persona=["P1" if int(one) < 40 else "P2" for one in HUNDRED])
+    meant = campaign(audience={"tiers": ["high"], "personas": ["P1"]})
+    assert intervention(engine, table, channel).plan(meant, CUTOFF, NOON)["audience"] == 40
+
+
+def test_a_persona_that_nobody_is_of_is_refused_by_id(engine: Engine, channel: FakeMailChannel) -> None:
+    table = hundred().assign(persona="P1")
+    meant = campaign(audience={"tiers": ["high"], "personas": ["P1", "P9"]})
+    with pytest.raises(CampaignError, match=r"names P9, but the scored customers are of P1"):
+        intervention(engine, table, channel).plan(meant, CUTOFF, NOON)
+    assert rows(engine, "SELECT count(*) FROM campaigns") == [(0,)]
+
+
 def test_a_cutoff_that_is_not_scored_is_refused_and_can_be_planned_once_it_is(
     engine: Engine, use_case: Intervention
 ) -> None:

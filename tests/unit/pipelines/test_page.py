@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.model.fairness import Fairness
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.page import Page, TierRow, render
-from tests.fakes.page import CAMPAIGN, CARD, IMAGE, MODEL, PAGE, REASON, SENT, page
+from tests.fakes.page import CAMPAIGN, CARD, EVERYONE, IMAGE, MODEL, PAGE, PERSONAS, REASON, SENT, page
 
 
 class Parsed(HTMLParser):
@@ -101,6 +102,23 @@ def test_a_value_is_written_as_a_person_would(family: str, feature: str, value: 
     assert f"{feature} {written}" in text(page(card=replace(CARD, features=features)))
 
 
+def test_kinds_of_customers_are_named_and_counted_with_how_stable_they_are() -> None:
+    shown = text(PAGE)
+    assert "P2 orders often, buys by discount 977 0.203 4,513" in shown
+    assert "agreement of 0.83 (adjusted Rand index" in shown
+    assert "silhouette 0.15" in shown
+    assert "Kinds of customers" not in text(page(personas=None))
+
+
+def test_groups_are_shown_with_intervals_and_a_breach_is_told() -> None:
+    shown = text(PAGE)
+    assert "age band: 35-44 191 0.13 (0.11 to 0.14) 0.17 (0.16 to 0.19) – 0.00 (-0.01 to 0.02) –" in shown
+    assert "35-44: too far off" in shown
+    fair = replace(MODEL, fairness=Fairness(EVERYONE, (), ()))
+    assert "No group is surely beyond a limit" in text(page(model=fair))
+    assert "Whom the challenger" not in text(page(model=replace(MODEL, fairness=None)))
+
+
 def test_a_coupon_code_is_not_on_the_page() -> None:
     assert "SECRET-CODE" not in render(PAGE)
 
@@ -124,12 +142,15 @@ def hostile(word: str) -> Page:
             rows=tuple(replace(row, candidate=word) for row in MODEL.rows),
             verdict=word,
             plots={word: b""},
+            fairness=Fairness(EVERYONE, (replace(EVERYONE, name=word),), (word,)),
         ),
+        personas=replace(PERSONAS, rows=(replace(PERSONAS.rows[0], name=word),)),
         campaigns=(CAMPAIGN | {"campaign_id": word, "skipped": {word: 1}},),
         card=replace(
             CARD,
             customer_id=word,
             reasons=(word, word),
+            persona=word,
             model_version=word,
             campaigns=(replace(SENT, campaign_id=word, arm=word, message=word, detail=word),),
         ),
@@ -153,7 +174,7 @@ def test_hostile_text_is_shown_as_it_is_written() -> None:
 def test_nothing_is_fetched_when_the_page_is_opened() -> None:
     html = render(PAGE)
     links = Parsed(html).links
-    assert links == ["data:image/png;base64," + b64encode(IMAGE).decode()] * 2
+    assert set(links) == {"data:image/png;base64," + b64encode(IMAGE).decode()}
     assert not re.search(r"url\(|@import|https?://", html)
 
 

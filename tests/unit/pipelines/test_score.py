@@ -1,7 +1,8 @@
 """Scoring as of a cutoff: shards, tiers, reasons and one publication."""
 
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from holdfast.errors import MissingDataError, ModelError
 from holdfast.features.catalog import MODEL_SERVICE, fed_by
 from holdfast.model.candidates import candidate
+from holdfast.model.decision import Decision
 from holdfast.model.evaluation import Evaluation
-from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, FeatureService
 from holdfast.model.served import ServedModel
 from holdfast.model.worth import fit_worth
@@ -29,7 +30,7 @@ from tests.fakes.small_shop import RULES, feature_store, shop
 CUTOFF = "2017-06-04"
 ON = tuple(feature.name for family in fed_by(["orders", "order_lines", "products"], []) for feature in family.features)
 SERVICE = FeatureService(MODEL_SERVICE, ON)
-PROMOTE = Verdict(True, "Promoted.", "auc", ())
+APPROVED = Decision(True, "Ann", datetime(2026, 1, 5, tzinfo=UTC))
 
 
 class Bench:
@@ -46,8 +47,9 @@ class Bench:
         worth = fit_worth(rows.assign(spend=rows["amount_84d"]), list(ON), 7)
         model = ServedModel(candidate("logistic").fit(features, churned, 7), worth=worth)
         day = date(2017, 6, 4)
-        run = CandidateRun("logistic", day, day, model, service, Evaluation({}), {}, {}, features, {})
-        self.registry.settle(self.registry.register(self.registry.log(run)), PROMOTE)
+        run = CandidateRun("logistic", day, day, "{}", model, service, Evaluation({}), {}, {}, features, {})
+        champion = self.registry.aliases.get("champion")
+        self.registry.decide(self.registry.register(self.registry.log(run)), APPROVED, champion)
 
     def run(self, cutoff: str = CUTOFF) -> dict[str, Any]:
         return self.scoring.publish(cutoff, [self.scoring.score(cutoff, shard) for shard in self.scoring.shards()])
@@ -113,11 +115,55 @@ def test_a_score_tells_tier_value_reasons_and_the_model_behind_it(bench: Bench) 
     assert all(reason["contribution"] > 0 for reason in reasons)
 
 
+def test_a_score_names_the_customers_persona_in_every_language(bench: Bench) -> None:
+    fitted = bench.scoring.personas(CUTOFF)
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    assert set(scores["persona"]) == set(fitted["personas"])
+    assert {tuple(json.loads(name)) for name in scores["persona_name"]} == {("en", "zh")}
+    assert bench.store.online([scores["customer_id"].iloc[0]])["persona"].iloc[0] == scores["persona"].iloc[0]
+
+
+def test_without_personas_scores_have_none(bench: Bench) -> None:
+    bench.run()
+    assert bench.lake.read(SCORES)["persona"].isna().all()
+
+
 def test_all_reasons_can_be_told_for_every_customer(bench: Bench) -> None:
     bench.run()
-    texts = [reason["text"] for reasons in bench.lake.read(SCORES)["reasons"] for reason in json.loads(reasons)]
+    stored = [json.loads(reasons) for reasons in bench.lake.read(SCORES)["reasons"]]
+    texts = [text for reasons in stored for reason in reasons for text in reason["text"].values()]
     assert texts
     assert not [text for text in texts if "nan" in text or "{" in text]
+
+
+def test_single_buyers_whom_the_model_cannot_tell_apart_have_their_cohorts_rate_as_their_reason() -> None:
+    bench = Bench(feature_store(shop()))
+    bench.crown()
+    [model] = [run.model for run in bench.registry.runs.values()]
+    rows = bench.store.snapshot(date.fromisoformat(CUTOFF)).assign(order_count=1.0)
+    bench.store.write({"all": rows})
+    [run_id] = bench.registry.runs
+    bench.registry.runs[run_id] = replace(bench.registry.runs[run_id], model=replace(model, cohort_rate=0.34))
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    assert set(scores["basis"]) == {"cohort"}
+    [told] = json.loads(scores["reasons"].iloc[0])
+    assert told["text"]["en"] == "has ordered once so far, and 34% of such customers do not come back in time"
+
+
+def test_who_is_hardly_at_risk_gets_no_reasons_where_the_rules_say_so(bench: Bench) -> None:
+    scoring = RULES.scoring.model_copy(update={"reasons_from": 0.2})
+    sparing = Bench(bench.store, RULES.model_copy(update={"scoring": scoring}))
+    for one in (bench, sparing):
+        one.crown()
+        one.run()
+    all_told, some_told = (
+        one.lake.read(SCORES).sort_values("customer_id", ignore_index=True) for one in (bench, sparing)
+    )
+    risky = all_told["probability"] >= 0.2
+    assert (some_told["reasons"] == all_told["reasons"].where(risky, "[]")).all()
+    assert 0 < risky.sum() < len(risky)
 
 
 def test_the_same_scores_are_served_online(bench: Bench) -> None:
@@ -133,6 +179,27 @@ def test_publishing_again_replaces_the_cutoffs_scores_and_leaves_other_cutoffs(b
     scores = bench.lake.read(SCORES)
     assert not scores.duplicated(["cutoff", "customer_id"]).any()
     assert set(scores["cutoff"]) == {"2017-05-28", CUTOFF}
+
+
+def test_a_tier_is_measured_against_the_latest_earlier_scoring_and_no_later_one(bench: Bench) -> None:
+    bench.run()
+    scores = bench.lake.read(SCORES)
+    rising = scores.loc[(scores["probability"] - 0.5).abs().idxmin(), ["customer_id", "probability"]]
+    steady = {"by": "threshold", "high": float(rising["probability"]) - 0.001, "medium": 0.01, "margin": 0.01}
+    rules = Rules.model_validate({**RULES.model_dump(), "tiers": steady})
+
+    def tier_after(*earlier: tuple[str, str]) -> str:
+        again = Bench(bench.store, rules)
+        again.crown()
+        held = [{"cutoff": day, "customer_id": rising["customer_id"], "tier": tier} for day, tier in earlier]
+        again.lake.replace(SCORES, pd.DataFrame(held, columns=["cutoff", "customer_id", "tier"]), where={})
+        again.run()
+        now = again.lake.read(SCORES, where={"cutoff": [CUTOFF], "customer_id": [rising["customer_id"]]})
+        return str(now["tier"].iloc[0])
+
+    assert tier_after() == "high"
+    assert tier_after(("2017-05-21", "high"), ("2017-05-28", "medium")) == "medium"
+    assert tier_after(("2017-05-28", "high"), (CUTOFF, "low"), ("2017-06-11", "low")) == "high"
 
 
 def test_counts_per_tier_add_up(bench: Bench) -> None:
