@@ -22,8 +22,9 @@ from benchmarks.measured import record
 from holdfast.adapters.channels.email import SmtpChannel, SmtpServer
 from holdfast.adapters.operations import database
 from holdfast.campaign.mime import as_email
+from holdfast.campaign.offers import issue
 from tests.fakes.counting_sink import counting_sink
-from tests.fakes.operations import NOON, SENDER, Intervention, campaign, composer, intervention, reachable, scores
+from tests.fakes.operations import NOON, SENDER, SHOP, Intervention, campaign, composer, intervention, reachable, scores
 from tests.fakes.postgres_server import postgres_server, why_absent
 
 WORKERS = 4
@@ -84,11 +85,12 @@ def told(messages: int, seconds: float, cpu: float) -> dict[str, Any]:
 
 def bare(name: str, messages: int, folder: Path, *, composing: bool) -> dict[str, Any]:
     """One connection, one mail after the other, each composed in the loop or all of them beforehand."""
-    fill, arm = composer(), campaign(offer=None).arms[0]
+    fill, arm = composer(), campaign().arms[0]
 
     def mail(number: int) -> tuple[str, bytes]:
         recipient = f"{number}@shop.example"
-        key = {"key": f"bare:{number}", "recipient": recipient, "given_name": None, "coupon": None}
+        coupon = issue(str(number), "7KQ2-M0XD-9RTA", arm.offer, NOON, SHOP.zone)
+        key = {"key": f"bare:{number}", "recipient": recipient, "given_name": None, "coupon": coupon}
         return recipient, as_email(fill.compose(arm.message, **key, at=NOON), SENDER).as_bytes()
 
     mails = range(messages) if composing else [mail(number) for number in range(messages)]

@@ -210,6 +210,16 @@ def test_intervening_again_sends_nothing(loop: Loop) -> None:
     assert account["sent"] == len(before)
 
 
+@pytest.mark.full
+def test_twenty_more_runs_and_deliveries_send_nothing(loop: Loop) -> None:
+    before = sorted(mail["Message-ID"] for mail in mails(loop))
+    for _ in range(20):
+        [account] = run(loop, "intervene").value("account")
+        loop.airflow.run("deliver", {}).raise_on_failure()
+        assert account["sent"] == account["offers"]["issued"] == len(before)
+    assert sorted(mail["Message-ID"] for mail in mails(loop)) == before
+
+
 def test_the_report_shows_the_loops_own_numbers(loop: Loop) -> None:
     page = Path(run(loop, "report").value("write")).read_text()
     [account] = loop.stages["intervene"].end.value("account")

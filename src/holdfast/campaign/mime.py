@@ -61,7 +61,8 @@ def as_email(envelope: Envelope, sender: str) -> Message:
 def _body(envelope: Envelope) -> Message:
     if envelope.html is None:
         return _part(envelope.text, "plain")
-    both = MIMEMultipart("alternative", policy=_POLICY)
+    # In quoted-printable text no underscore follows an equals sign, so that no line can be taken for this boundary.
+    both = MIMEMultipart("alternative", boundary=f"=_{envelope.reference}", policy=_POLICY)
     both.attach(_part(envelope.text, "plain"))
     both.attach(_part(envelope.html, "html"))
     return both

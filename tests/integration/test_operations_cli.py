@@ -1,0 +1,97 @@
+"""The commands for campaigns, messages, coupons and the audit log, on a real database with a real SMTP server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from holdfast import wiring
+from holdfast.adapters.lake import DeltaLake
+from holdfast.adapters.operations import database
+from holdfast.adapters.sink import mail_sink
+from holdfast.cli import app
+from tests.fakes.operations import CUTOFF, reachable
+
+RUN = f"win_back@{CUTOFF}"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home with forty scored customers who may be contacted, and a mail server to send by."""
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
+    here = wiring.settings()
+    database.upgrade(here.operations)
+    customers = [str(i) for i in range(40)]
+    reachable(database.connect(here.operations), customers)
+    scores = pd.DataFrame(
+        {"customer_id": customers, "cutoff": CUTOFF, "probability": 0.6, "tier": "high", "value": 50.0}
+    )
+    DeltaLake(here.lake).replace("scores", scores.assign(reasons="[]"), where={"cutoff": [CUTOFF]})
+    with mail_sink(here.mailbox, "127.0.0.1", 0) as port:
+        monkeypatch.setenv("HOLDFAST_SMTP_PORT", str(port))
+        yield tmp_path
+
+
+def call(*arguments: str) -> Result:
+    environment = dict(os.environ)
+    try:
+        return CliRunner().invoke(app, list(arguments))
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def printed(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    result = call(*arguments)
+    shown = capfd.readouterr()
+    assert result.exit_code == 0, shown.err + str(result.exception)
+    return shown.out + result.output
+
+
+def test_a_campaign_is_planned_sent_redeemed_and_reconciled(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    dry = printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF, "--dry-run", "--first", "2")
+    assert "Nothing was written." in dry
+    assert "No campaign was planned yet." in printed(capfd, "campaign", "show")
+    assert "arm coupon" in printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    [account] = wiring.campaign_accounts([RUN])
+    assert f"email: {account['planned']} sent" in printed(capfd, "outbox", "work")
+    assert len(list((home / "mail" / "new").iterdir())) == account["planned"]
+    assert "still planned: none" in printed(capfd, "outbox", "show", "--state", "sent", "--limit", "3")
+    used = home / "used.csv"
+    with wiring.operations().reading() as tx:
+        code = next(record.code for c in map(str, range(40)) for record in tx.history(c) if record.code)
+    used.write_text(f"redemption_id,code,redeemed_at,basket,discount\n1,{code},2099-01-01T00:00:00Z,30,5\n")
+    assert "expired: 1" in printed(capfd, "coupons", "redeem", str(used))
+    assert f"{account['planned']}" in printed(capfd, "coupons", "reconcile")
+    assert "is stopped; 0 messages" in printed(capfd, "campaign", "stop", RUN, "--by", "anna")
+    assert "2 entries, an unbroken chain" in printed(capfd, "audit", "chain")
+
+
+def test_a_doubt_is_shown_and_settled(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    with database.writing(database.connect(wiring.settings().operations)) as connection:
+        connection.exec_driver_sql("UPDATE outbox SET state = 'unknown', detail = 'who knows' WHERE id = 1")
+        reference = connection.exec_driver_sql("SELECT reference FROM outbox WHERE id = 1").scalar()
+    assert "who knows" in printed(capfd, "outbox", "show", "--state", "unknown")
+    printed(capfd, "outbox", "resolve", str(reference), "not-delivered", "--by", "anna")
+    [account] = wiring.campaign_accounts([RUN])
+    assert (account["failed"], account["unknown"], account["offers"]["void"]) == (1, 0, 1)
+
+
+def test_codes_are_imported_from_a_file_and_a_broken_file_is_told_by_place(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    codes = home / "codes.txt"
+    codes.write_text("SPRING-1\nSPRING-2\n\n")
+    assert "2 new codes in pool spring" in printed(capfd, "coupons", "import", "spring", str(codes), "--by", "anna")
+    codes.write_text("SPRING-3\nSPRING 4\n")
+    refused = call("coupons", "import", "spring", str(codes), "--by", "anna")
+    assert (refused.exit_code, "code 2" in refused.output) == (1, True)
+    used = home / "used.csv"
+    used.write_text("redemption_id,code,redeemed_at,basket,discount\n1,X,2017-11-26T10:00:00,30,5\n")
+    refused = call("coupons", "redeem", str(used))
+    assert refused.exit_code == 1
+    assert "used.csv, row 2: redeemed_at '2017-11-26T10:00:00' has no zone" in refused.output
