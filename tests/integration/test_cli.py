@@ -23,10 +23,10 @@ COMMANDS = ("run", "customer", "report", "up", "doctor", "env", "generate")
 
 
 def plain(home: Path) -> dict[str, str]:
-    """What a newly opened terminal would have, and the home to use."""
+    """What a newly opened terminal would have, the home to use, and nobody to ask about models."""
     own = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_", "GX_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return kept | {"HOLDFAST_HOME": str(home), "COLUMNS": "100"}
+    return kept | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "COLUMNS": "100"}
 
 
 def holdfast(
@@ -97,6 +97,13 @@ def test_without_data_there_is_one_clear_message_and_no_traceback(
     assert ended.stdout == ""
     assert ended.stderr.startswith(told.format(home=tmp_path))
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_run_that_would_have_to_ask_a_person_says_so_before_it_begins(tmp_path: Path) -> None:
+    ended = holdfast(tmp_path, "run", variables={"HOLDFAST_APPROVAL": "ask"})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("SettingsError: `holdfast run` has no page where a person could approve a model.")
+    assert "Set HOLDFAST_APPROVAL=auto" in ended.stderr
 
 
 def test_two_runs_at_once_on_one_home_cannot_happen_and_the_second_lands_nothing(tmp_path: Path) -> None:
