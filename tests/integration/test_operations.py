@@ -299,6 +299,22 @@ def test_messages_of_any_campaign_count_against_the_cap_unless_they_reached_nobo
     assert known(operations, "2", NOON + timedelta(days=14))[2] == 0
 
 
+@pytest.mark.parametrize("sent", [False, True])
+def test_transactional_messages_do_not_count_against_the_cap(
+    engine: Engine, operations: OperationsDatabase, sent: bool
+) -> None:
+    reachable(engine, ["1"])
+    recall = replace(RUN, campaign=campaign(name="recall", purpose="transactional"))
+    add(operations, recall, code="R")
+    if sent:
+        held = claim(operations)
+        assert held is not None
+        finish(operations, held, State.SENT)
+    assert known(operations, "1")[2] == 0
+    add(operations)
+    assert known(operations, "1")[2] == 1
+
+
 # The outbox
 
 

@@ -75,8 +75,8 @@ class Known:
     """What the operations database knows about contacting customers by one channel, an entry a customer in each array.
 
     ``consent`` is the latest decision ("given", "withdrawn"), or None when none was ever recorded; ``suppressed`` is
-    whether any suppression holds; ``recent`` counts, for each frequency cap (a column), the messages of its window,
-    sent or bound to be.
+    whether any suppression holds; ``recent`` counts, for each frequency cap (a column), the marketing messages of its
+    window, sent or bound to be.
     """
 
     address: Objects

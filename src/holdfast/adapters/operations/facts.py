@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, MetaData, String, Tabl
 from sqlalchemy.orm import InstrumentedAttribute
 
 from holdfast.adapters.operations.bulk import insert_columns
-from holdfast.adapters.operations.models import ConsentRow, ContactRow, OutboxRow, SuppressionRow
+from holdfast.adapters.operations.models import CampaignRow, ConsentRow, ContactRow, OutboxRow, SuppressionRow
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.feedback import ALL_CHANNELS
 from holdfast.campaign.outbox import State
@@ -82,7 +82,9 @@ class Facts:
         return np.array([one in found for one in self._ids], dtype=bool)
 
     def _recent(self, caps: Sequence[FrequencyCap], at: datetime, *, planned: bool) -> npt.NDArray[np.int64]:
-        """How many messages count against each cap: claimed within its window, planned, or leased by some sender."""
+        """How many marketing messages count against each cap: claimed within its window, planned, or leased."""
+        # A handful of campaigns, whatever the number of messages.
+        transactional = select(CampaignRow.id).where(CampaignRow.definition["purpose"].as_string() == "transactional")
         waiting = OutboxRow.state == State.PLANNED
         if not planned:
             waiting = and_(waiting, OutboxRow.lease_until.is_not(None))
@@ -95,6 +97,7 @@ class Facts:
             query = (
                 select(OutboxRow.customer_id, func.count())
                 .where(or_(waiting, claimed), self._among(OutboxRow.customer_id))
+                .where(OutboxRow.campaign_id.not_in(transactional))
                 .group_by(OutboxRow.customer_id)
             )
             found = dict(self._connection.execute(query).all())
