@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,9 @@ PLATFORMS = (
     "lightgbm",
     "deltalake",
 )
+
+
+_PAGE_SECONDS = 5
 
 
 class State(StrEnum):
@@ -128,6 +132,33 @@ def _mail() -> str | Absent:
         )
 
 
+def _channels() -> str:
+    return ", ".join(sorted(wiring.channels()))
+
+
+def _preferences() -> str | Absent:
+    """Whether customers find a way out; that the app can be made proves its keys, hooks and public address."""
+    wiring.public_app()
+    here = wiring.settings()
+    page = here.preferences_url.rstrip("/")
+    try:
+        with urllib.request.urlopen(f"{page}/health", timeout=_PAGE_SECONDS):  # noqa: S310 - https, or loopback
+            pass
+    except OSError as error:
+        if here.public_url is not None:
+            raise HoldfastError(
+                f"{page}/health does not answer ({error}), so that nobody can unsubscribe. Check HOLDFAST_PUBLIC_URL, "
+                "that the way from there leads to this page, and that `holdfast preferences serve` runs"
+            ) from error
+        return Absent(
+            f"{page} is closed: `holdfast up` and `holdfast preferences serve` open it. HOLDFAST_PUBLIC_URL names the "
+            "https:// address at which customers reach it"
+        )
+    if here.public_url is None:
+        return Absent(f"{page} answers, but on this machine alone: HOLDFAST_PUBLIC_URL names its https:// address")
+    return f"{page} answers"
+
+
 _LOOKS: dict[str, _Look] = {
     "Python": _Look(lambda: sys.version.split()[0]),
     "versions": _Look(_versions, "set .venv up anew from requirements.lock"),
@@ -141,4 +172,6 @@ _LOOKS: dict[str, _Look] = {
         _operations, "check HOLDFAST_OPERATIONS_URL; `holdfast run` and `holdfast up` create the tables"
     ),
     "mail server": _Look(_mail),
+    "channels": _Look(_channels, "check config/channels.yaml, HOLDFAST_WEBHOOK_SECRETS and HOLDFAST_DKIM_KEY"),
+    "preference page": _Look(_preferences, "check HOLDFAST_LINK_KEYS, HOLDFAST_INBOUND_KEYS and HOLDFAST_PUBLIC_URL"),
 }

@@ -189,7 +189,8 @@ def test_the_doctor_finds_well_what_answers(applied: Applied) -> None:
 
 
 def test_the_doctor_of_an_empty_home_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
-    ended = holdfast(tmp_path, "doctor", variables={"HOLDFAST_SMTP_PORT": str(closed_port())})
+    closed = {"HOLDFAST_SMTP_PORT": str(closed_port()), "HOLDFAST_PREFERENCES_PORT": str(closed_port())}
+    ended = holdfast(tmp_path, "doctor", variables=closed)
     found = one_line(ended.stdout)
     assert ended.returncode == 1
     for told in (
@@ -203,6 +204,8 @@ def test_the_doctor_of_an_empty_home_names_what_is_missing_and_what_to_do(tmp_pa
         "`holdfast run` and `holdfast up` create the tables",
         "– mail server no server is configured",  # a laptop without one is not broken
         "`holdfast up` and `holdfast run --sample` open one",
+        "✓ channels alert, care_desk, email",
+        "is closed: `holdfast up` and `holdfast preferences serve` open it",
     ):
         assert told in found
     assert "Traceback" not in ended.stdout + ended.stderr
@@ -220,6 +223,25 @@ def test_the_doctor_tells_a_home_that_cannot_be_written_and_a_mail_server_that_d
     assert "Point HOLDFAST_HOME at a folder that can be written" in found
     assert "✗ mail server no SMTP session with 127.0.0.2" in found
     assert "Check HOLDFAST_SMTP_HOST and _PORT" in found
+
+
+def test_the_doctor_tells_a_webhook_without_its_secret_and_a_preference_page_nobody_reaches(tmp_path: Path) -> None:
+    channels = tmp_path / "channels.yaml"
+    webhook = "{kind: webhook, url: 'https://sms.gateway.example/v1', secret: sms}"
+    channels.write_text(f"channels:\n  sms: {webhook}\n", encoding="utf-8")
+    away = {
+        "HOLDFAST_CHANNELS": str(channels),
+        "HOLDFAST_PUBLIC_URL": f"https://127.0.0.1:{closed_port()}",
+        "HOLDFAST_SMTP_PORT": str(closed_port()),
+    }
+    ended = holdfast(tmp_path, "doctor", variables=away)
+    found = one_line(ended.stdout)
+    assert ended.returncode == 1
+    assert "✗ channels channel sms signs with the secret 'sms', which HOLDFAST_WEBHOOK_SECRETS does not have" in found
+    assert "✗ preference page https://127.0.0.1" in found
+    assert "`holdfast preferences serve` runs" in found
+    in_the_clear = holdfast(tmp_path, "doctor", variables=away | {"HOLDFAST_PUBLIC_URL": "http://shop.example"})
+    assert "give the https:// address at which customers reach the preference page" in one_line(in_the_clear.stdout)
 
 
 def closed_port() -> int:
