@@ -9,7 +9,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Event, Timer
+from threading import Event, Lock, Thread
+from time import monotonic
 
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.mime import as_email, sender_address
@@ -114,6 +115,7 @@ class SmtpConnection:
         self._sender = sender
         self._dkim = dkim
         self._smtp = _open(server)
+        self._watch = _Watch(lambda: self._smtp, server.deadline)
 
     def send(self, envelope: Envelope) -> None:
         """See ``ports.ChannelConnection.send``."""
@@ -121,7 +123,7 @@ class SmtpConnection:
         mail = as_email(envelope, self._sender).as_bytes()
         if self._dkim is not None:
             mail = self._dkim.sign(mail, sender.rpartition("@")[2])
-        with _deadline(lambda: self._smtp, self._server.deadline) as over:
+        with self._watch.step() as over:
             self._ensure_open()
             self._hand_over(sender, recipient, _dot_stuffed(mail), over)
 
@@ -133,7 +135,7 @@ class SmtpConnection:
             # If this raises, the lone dot that ends the message was not handed to the system: nobody has all of it.
             self._smtp.send(content)
         except (smtplib.SMTPException, OSError) as error:
-            self.close()
+            self._hang_up()
             raise ChannelUnavailableError(
                 f"{self._server} broke off before the message was handed over ({type(error).__name__})"
             ) from error
@@ -143,7 +145,7 @@ class SmtpConnection:
                 # smtplib takes the beginning of a line that broke off, or no SMTP at all, for an answer.
                 raise smtplib.SMTPServerDisconnected("no complete answer")
         except (smtplib.SMTPException, OSError) as error:
-            self.close()
+            self._hang_up()
             raise AmbiguousDeliveryError(
                 f"{self._server} broke off after the message was handed over ({type(error).__name__}); "
                 "it may or may not have been delivered: look for its Message-ID there"
@@ -151,6 +153,10 @@ class SmtpConnection:
         self._expect(_DONE, answer, "end of DATA", recipient)
 
     def close(self) -> None:
+        self._watch.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         with suppress(smtplib.SMTPException, OSError):
             self._smtp.quit()
         self._smtp.close()
@@ -171,7 +177,7 @@ class SmtpConnection:
         refusal = f"{self._server} answered {code} to {step}: {said}"
         if code == 421 or (step == "MAIL" and code >= 500):
             # The server is closing, or refuses our sender: the next message would fare no better.
-            self.close()
+            self._hang_up()
             raise ChannelUnavailableError(refusal)
         if code >= 500:
             raise MessageRefusedError(refusal)
@@ -188,8 +194,9 @@ class _Session(smtplib.SMTP):
 
 def _open(server: SmtpServer) -> smtplib.SMTP:
     smtp = _Session(server)
+    watch = _Watch(lambda: smtp, server.deadline)
     try:
-        with _deadline(lambda: smtp, server.deadline):
+        with watch.step():
             smtp.connect(server.host, server.port)
             if server.starttls:
                 smtp.starttls(context=server.tls)
@@ -202,31 +209,66 @@ def _open(server: SmtpServer) -> smtplib.SMTP:
             f"no SMTP session with {server}: {type(error).__name__}: {error}. Check HOLDFAST_SMTP_HOST and _PORT, and "
             "that the server runs; nothing was sent"
         ) from error
+    finally:
+        watch.close()
     return smtp
 
 
-@contextmanager
-def _deadline(session: Callable[[], smtplib.SMTP], seconds: float) -> Iterator[Event]:
-    """Break the session's connection off when the block takes longer: whoever waits on it sees its end.
+class _Watch:
+    """Breaks a session's connection off when a step takes longer than it may: whoever waits on it sees its end.
 
-    Yields an event that is set when that has happened.
+    One thread serves all steps of a session, since starting one for every message cost more than sending it. It need
+    not be told of a new step: no step that begins while it waits ends before it looks again.
     """
-    over = Event()
 
-    def break_off() -> None:
-        over.set()
-        connection = session().sock
+    def __init__(self, session: Callable[[], smtplib.SMTP], seconds: float) -> None:
+        self._session, self._seconds = session, seconds
+        self._step: _Step | None = None
+        self._closed = Event()
+        self._turn = Lock()  # a connection is never broken off for a step that has ended
+        Thread(target=self._look, daemon=True).start()
+
+    @contextmanager
+    def step(self) -> Iterator[Event]:
+        """Hold the block to the time; yields an event that is set when it was broken off."""
+        step = self._step = _Step(monotonic() + self._seconds)
+        try:
+            yield step.over
+        finally:
+            with self._turn:
+                self._step = None
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _look(self) -> None:
+        wait = self._seconds
+        while not self._closed.wait(wait):
+            with self._turn:
+                wait = self._break_off_if_late()
+
+    def _break_off_if_late(self) -> float:
+        """Seconds until it may be late again."""
+        step = self._step
+        if step is None or step.over.is_set():
+            return self._seconds
+        left = step.ends - monotonic()
+        if left > 0:
+            return left
+        step.over.set()
+        connection = self._session().sock
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        return self._seconds
 
-    end = Timer(seconds, break_off)
-    end.daemon = True
-    end.start()
-    try:
-        yield over
-    finally:
-        end.cancel()
+
+@dataclass(frozen=True)
+class _Step:
+    """A step under way; ``ends`` is by the monotonic clock."""
+
+    ends: float
+    over: Event = field(default_factory=Event)
 
 
 def _dot_stuffed(content: bytes) -> bytes:
