@@ -1,13 +1,13 @@
 """The row checks of the data contract: text in, typed accepted rows and explained rejections out.
 
 Every rule comes from ``holdfast.schemas``. A row is judged by the first rule it breaks, in this order: its columns
-one by one, then references, then its key.
+one by one, then those of which one must be filled, then references, then its key.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -56,6 +56,7 @@ class RowRule(StrEnum):
     COLUMNS = "number of columns"
     NOT_JSON = "not JSON"
     MISSING = "missing"
+    NONE_GIVEN = "none given"
     NOT_A_NUMBER = "not a number"
     NOT_FINITE = "not finite"
     BELOW_MINIMUM = "below minimum"
@@ -75,6 +76,7 @@ _REMEDIES = {
     RowRule.COLUMNS: "Deliver the row with as many columns as the header; quote values that hold a comma.",
     RowRule.NOT_JSON: "Write one whole JSON object on a line of its own.",
     RowRule.MISSING: "Fill in {field}; {table} cannot do without it.",
+    RowRule.NONE_GIVEN: "Fill in at least one of {field}; {table} cannot do without all of them.",
     RowRule.NOT_A_NUMBER: "Write {field} as a plain number such as 12.50, with a point and no thousands separator.",
     RowRule.NOT_FINITE: "Write a finite number into {field}, or leave the row out.",
     RowRule.BELOW_MINIMUM: "{field} must be at least {minimum}.",
@@ -115,11 +117,14 @@ def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.
     """
     judged = _Judged(table, rows)
     typed = {column.name: _convert(column, judged) for column in table.columns}
+    if table.any_of:
+        filled = [pd.notna(typed[name]) for name in table.any_of]
+        judged.reject(~np.logical_or.reduce(filled), RowRule.NONE_GIVEN, *map(table.column, table.any_of))
     for column in table.columns:
         if column.references is not None:
             present = pd.Series(typed[column.name])
             unknown = ~present.isin(known[column.name]) & present.notna()
-            judged.reject(unknown.to_numpy(), column, RowRule.UNKNOWN_REFERENCE)
+            judged.reject(unknown.to_numpy(), RowRule.UNKNOWN_REFERENCE, column)
     frame = pd.DataFrame({**typed, BATCH: rows[BATCH].to_pandas()})
     _reject_repeated_keys(judged, frame, held)
     return Checked(
@@ -140,11 +145,12 @@ def together(rejections: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else no_rejections()
 
 
-def remedy(rule: RowRule, table: Table | None = None, column: Column | None = None) -> str:
-    """What to do about a rejection."""
+def remedy(rule: RowRule, table: Table | None = None, columns: Sequence[Column] = ()) -> str:
+    """What to do about a rejection for the values in ``columns``."""
+    column = columns[0] if columns else None
     return _REMEDIES[rule].format(
         table=table.name if table else "",
-        field=column.name if column else ", ".join(table.key) if table else "",
+        field=", ".join(one.name for one in columns),
         minimum=_plain(column.minimum) if column else "",
         maximum=_plain(column.maximum) if column else "",
         longest=f"{column.longest:,}" if column else "",
@@ -159,11 +165,11 @@ def _plain(number: float | None) -> str:
 
 @dataclass
 class _Judged:
-    """Rows under judgement: which have been rejected so far, on which column and rule."""
+    """Rows under judgement: which have been rejected so far, by which rule on which columns."""
 
     table: Table
     rows: pa.Table
-    verdicts: list[tuple[Column | None, RowRule]] = field(default_factory=list)
+    verdicts: list[tuple[RowRule, tuple[Column, ...]]] = field(default_factory=list)
     verdict: NDArray[np.int32] = field(init=False)
     passed_over: NDArray[np.bool_] = field(init=False)
 
@@ -190,43 +196,45 @@ class _Judged:
         text = self.rows[column.name]
         return pc.if_else(pc.equal(text, ""), None, text)
 
-    def reject(self, broken: NDArray[np.bool_], column: Column | None, rule: RowRule) -> None:
-        """Reject the rows of the mask ``broken`` that are still sound; ``column`` None means the key."""
+    def reject(self, broken: NDArray[np.bool_], rule: RowRule, *columns: Column) -> None:
+        """Reject the rows of the mask ``broken`` that are still sound, for what ``columns`` hold."""
         new = broken & self.sound
         if new.any():
-            self.verdicts.append((column, rule))
+            self.verdicts.append((rule, columns))
             self.verdict[new] = len(self.verdicts) - 1
 
     def rejections(self) -> pd.DataFrame:
-        parts = [self._explain(column, rule, number) for number, (column, rule) in enumerate(self.verdicts)]
+        parts = [self._explain(rule, columns, number) for number, (rule, columns) in enumerate(self.verdicts)]
         if not parts:
             return no_rejections()
         return pd.concat(parts, ignore_index=True).sort_values(["file", "row"], kind="stable", ignore_index=True)
 
-    def _explain(self, column: Column | None, rule: RowRule, number: int) -> pd.DataFrame:
+    def _explain(self, rule: RowRule, columns: Sequence[Column], number: int) -> pd.DataFrame:
         rows = self.rows.take(np.flatnonzero(self.verdict == number))
-        concerned = [column] if column else [self.table.column(name) for name in self.table.key]
-        texts = [_shown(rows, one) for one in concerned]
         return pd.DataFrame(
             {
                 BATCH: rows[BATCH].to_pandas(),
                 "file": rows["file"].to_pandas(),
                 "row": rows["row"].to_pandas().astype("Int64"),
                 "table": self.table.name,
-                "field": ", ".join(one.name for one in concerned),
+                "field": ", ".join(one.name for one in columns),
                 "rule": str(rule),
-                "value": [", ".join(parts) for parts in zip(*texts, strict=True)],
-                "remedy": remedy(rule, self.table, column),
+                "value": _shown(rows, columns),
+                "remedy": remedy(rule, self.table, columns),
                 "deliberate": False,
             },
             columns=list(REJECTED),
         )
 
 
-def _shown(rows: pa.Table, column: Column) -> list[str]:
-    """The values as a person may see them in quarantine."""
-    if column.privacy is Privacy.DIRECT:
+def _shown(rows: pa.Table, columns: Sequence[Column]) -> list[str]:
+    """Each row's values in the columns, as a person may see them in quarantine."""
+    if any(column.privacy is Privacy.DIRECT for column in columns):
         return [WITHHELD] * rows.num_rows
+    return [", ".join(values) for values in zip(*(_texts(rows, column) for column in columns), strict=True)]
+
+
+def _texts(rows: pa.Table, column: Column) -> list[str]:
     if column.name not in rows.column_names:
         return [""] * rows.num_rows
     return [(value or "")[:_LONGEST_VALUE] for value in rows[column.name].to_pylist()]
@@ -236,15 +244,15 @@ def _convert(column: Column, judged: _Judged) -> Any:
     """The column's typed values, after rejecting the rows whose value breaks one of its rules."""
     text = judged.text(column)
     if not column.nullable:
-        judged.reject(_mask(pc.is_null(text)), column, RowRule.MISSING)
+        judged.reject(_mask(pc.is_null(text)), RowRule.MISSING, column)
     if column.type is Type.FLOAT:
         return _numbers(column, text, judged)
     if column.type is Type.TIMESTAMP:
         return _times(column, text, judged)
-    judged.reject(_mask(pc.greater(pc.utf8_length(text), column.longest)), column, RowRule.TOO_LONG)
+    judged.reject(_mask(pc.greater(pc.utf8_length(text), column.longest)), RowRule.TOO_LONG, column)
     if column.allowed is not None:
         known = pc.is_in(text, value_set=pa.array(column.allowed))
-        judged.reject(_mask(pc.and_(pc.is_valid(text), pc.invert(known))), column, RowRule.NOT_ALLOWED)
+        judged.reject(_mask(pc.and_(pc.is_valid(text), pc.invert(known))), RowRule.NOT_ALLOWED, column)
     return text.to_pandas()
 
 
@@ -252,12 +260,12 @@ def _numbers(column: Column, text: pa.ChunkedArray, judged: _Judged) -> NDArray[
     plain = pc.match_substring_regex(text, _NUMBER)
     infinite = _mask(pc.match_substring_regex(text, _INFINITY))
     numbers: NDArray[np.float64] = pc.cast(pc.if_else(plain, text, None), pa.float64()).to_pandas().to_numpy()
-    judged.reject(infinite | np.isinf(numbers), column, RowRule.NOT_FINITE)
-    judged.reject(_mask(pc.invert(plain)), column, RowRule.NOT_A_NUMBER)
+    judged.reject(infinite | np.isinf(numbers), RowRule.NOT_FINITE, column)
+    judged.reject(_mask(pc.invert(plain)), RowRule.NOT_A_NUMBER, column)
     if column.minimum is not None:
-        judged.reject(numbers < column.minimum, column, RowRule.BELOW_MINIMUM)
+        judged.reject(numbers < column.minimum, RowRule.BELOW_MINIMUM, column)
     if column.maximum is not None:
-        judged.reject(numbers > column.maximum, column, RowRule.ABOVE_MAXIMUM)
+        judged.reject(numbers > column.maximum, RowRule.ABOVE_MAXIMUM, column)
     return numbers
 
 
@@ -268,19 +276,19 @@ def _times(column: Column, text: pa.ChunkedArray, judged: _Judged) -> pd.Series[
         pd.to_datetime(pc.struct_field(parts, "local").to_pandas(), format="ISO8601", errors="coerce")
     ).astype("datetime64[us]")
     offset = pc.struct_field(parts, "offset").to_pandas()
-    judged.reject(_mask(pc.is_valid(text)) & local.isna().to_numpy(), column, RowRule.NOT_A_TIME)
+    judged.reject(_mask(pc.is_valid(text)) & local.isna().to_numpy(), RowRule.NOT_A_TIME, column)
 
     naive = (offset == "").to_numpy() & local.notna().to_numpy()
     instants = (local - _offsets(offset)).dt.tz_localize("UTC")
     zones = judged.rows["zone"].to_pandas()
-    judged.reject(naive & zones.isna().to_numpy(), column, RowRule.NO_ZONE)
+    judged.reject(naive & zones.isna().to_numpy(), RowRule.NO_ZONE, column)
     for zone in zones[naive].dropna().unique():
         here = naive & (zones == zone).to_numpy()
         localized = local[here].dt.tz_localize(zone, ambiguous=np.ones(here.sum(), dtype=bool), nonexistent="NaT")
         instants = instants.mask(here, localized.dt.tz_convert("UTC"))
-    judged.reject(naive & instants.isna().to_numpy(), column, RowRule.NONEXISTENT_TIME)
+    judged.reject(naive & instants.isna().to_numpy(), RowRule.NONEXISTENT_TIME, column)
     latest = judged.rows["latest"].to_pandas()
-    judged.reject((instants >= latest).to_numpy(), column, RowRule.FUTURE)
+    judged.reject((instants >= latest).to_numpy(), RowRule.FUTURE, column)
     return instants
 
 
@@ -322,7 +330,7 @@ def _reject_repeated_keys(judged: _Judged, frame: pd.DataFrame, held: pd.DataFra
     for rule, chosen in ((RowRule.DUPLICATE, same), (RowRule.CONFLICT, ~same)):
         broken = np.zeros(len(frame), dtype=bool)
         broken[later.index[chosen]] = True
-        judged.reject(broken, None, rule)
+        judged.reject(broken, rule, *map(judged.table.column, key))
 
 
 def _mask(values: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.mapping import ROW, Format
-from holdfast.schemas import TABLES, Column, Type
+from holdfast.schemas import CONTACTS, TABLES, Column, Type
 
 _LOOKED_AT = 1_000
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -50,6 +50,8 @@ _SYNONYMS: Mapping[str, str] = {
     "currency": "currency_code",
     "status": "order_status state",
     "email": "email_address mail",
+    "phone": "phone_number telephone telephone_number mobile mobile_phone mobile_number cell_phone",
+    "push_token": "device_token fcm_token registration_token",
     "given_name": "first_name forename",
     "country": "country_code",
     "locale": "language",
@@ -73,7 +75,7 @@ _TELLING: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
     (frozenset({"customer_id", "rating"}), ("reviews",)),
     (frozenset({"customer_id", "type", "occurred_at"}), ("events",)),
     (frozenset({"order_id", "customer_id"}), ("orders", "customers")),
-    (frozenset({"customer_id", "email"}), ("contacts", "customers")),
+    *((frozenset({"customer_id", way}), ("contacts", "customers")) for way in CONTACTS.any_of),
     (frozenset({"customer_id"}), ("customers",)),
     (frozenset({"product_id"}), ("products",)),
 )

@@ -189,6 +189,8 @@ def _require_fit(name: str, feed: Feed) -> None:
     missing = [c.name for c in table.columns if not c.nullable and c.name not in feed.columns]
     if missing:
         raise ValueError(f"table {name} needs a mapping for {', '.join(missing)}")
+    if table.any_of and not feed.columns.keys() & set(table.any_of):
+        raise ValueError(f"table {name} needs a mapping for at least one of {', '.join(table.any_of)}")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def contract() -> str:
     for table in TABLES.values():
         parts += [
             f"## `{table.name}`",
-            f"{table.meaning} Kept in the {table.home}. [Template](templates/{table.name}.csv).",
+            f"{table.meaning} {_any_of(table)}Kept in the {table.home}. [Template](templates/{table.name}.csv).",
             _table(
                 ("column", "type", "null", "rule", "privacy", "meaning"),
                 (
@@ -70,6 +70,10 @@ def contract() -> str:
             ),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _any_of(table: Table) -> str:
+    return f"A row must fill at least one of {_listed(table.any_of)}. " if table.any_of else ""
 
 
 def template(table: Table) -> str:

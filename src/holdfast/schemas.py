@@ -60,13 +60,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A canonical table. ``time`` names the column that holds the event's time, if rows are events."""
+    """A canonical table.
+
+    ``time`` names the column that holds the event's time, if rows are events. Of the columns of ``any_of``, a row must
+    fill at least one.
+    """
 
     name: str
     meaning: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     time: str | None = None
+    any_of: tuple[str, ...] = ()
     home: Home = Home.LAKE
 
     def column(self, name: str) -> Column:
@@ -100,8 +105,8 @@ def _personal(name: str, meaning: str, longest: int = 1_000) -> Column:
     return Column(name, Type.STRING, meaning, nullable=True, longest=longest, privacy=Privacy.PERSONAL)
 
 
-def _direct(name: str, meaning: str, example: str | None = None) -> Column:
-    return Column(name, Type.STRING, meaning, nullable=True, longest=500, privacy=Privacy.DIRECT, example=example)
+def _direct(name: str, meaning: str, longest: int, example: str | None = None) -> Column:
+    return Column(name, Type.STRING, meaning, nullable=True, longest=longest, privacy=Privacy.DIRECT, example=example)
 
 
 def _money(name: str, meaning: str) -> Column:
@@ -294,15 +299,16 @@ REDEMPTIONS = Table(
 
 CONTACTS = Table(
     "contacts",
-    "How a customer is reached. Kept in the vault, never in the lake.",
+    "How a customer is reached.",
     key=("customer_id",),
+    any_of=("email", "phone", "push_token"),
     home=Home.VAULT,
     columns=(
         _customer("whom the details reach"),
-        Column("email", Type.STRING, "e-mail address", privacy=Privacy.DIRECT, example="customer-1@shop.example"),
-        _direct("phone", "telephone number in international form", example="+12025550143"),
-        _direct("push_token", "the app's address for notifications", example="f3a9c1"),
-        _direct("given_name", "how to address the customer"),
+        _direct("email", "e-mail address", longest=320, example="customer-1@shop.example"),
+        _direct("phone", "telephone number in international form", longest=60, example="+12025550143"),
+        _direct("push_token", "the app's address for notifications", longest=500, example="f3a9c1"),
+        _direct("given_name", "how to address the customer", longest=200),
     ),
 )
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from threading import Barrier
 
 import pandas as pd
 import psycopg
@@ -519,6 +520,25 @@ def test_of_many_tills_at_once_one_gets_the_coupon(planned: OperationsDatabase, 
     with ThreadPoolExecutor(4) as tills:
         answers = list(tills.map(till, range(4)))
     assert sorted(answers) == ["accepted", *["already_redeemed"] * 3]
+
+
+@pytest.mark.parametrize("codes", [("nobody's",), ("nobody's", "A-1")], ids=["one code", "two codes"])
+def test_a_report_told_by_many_at_once_is_recorded_once_and_all_get_one_answer(
+    planned: OperationsDatabase, url: str, codes: Sequence[str]
+) -> None:
+    together = Barrier(8)
+
+    def till(number: int) -> list[Redeemed]:
+        own = OperationsDatabase(database.connect(url))
+        reports = [report(i, codes[number % len(codes)]) for i in range(25)]
+        together.wait()
+        return redeem(own, *reports)
+
+    with ThreadPoolExecutor(8) as tills:
+        first, *others = tills.map(till, range(8))
+    assert others == [first] * 7
+    with planned.reading() as tx:
+        assert sum(tx.ledger.refusals().values()) == 25 - first.count(Redeemed.ACCEPTED)
 
 
 def test_the_reconciliation_tells_what_became_of_every_coupon(engine: Engine, operations: OperationsDatabase) -> None:

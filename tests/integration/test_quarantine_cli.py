@@ -83,7 +83,7 @@ def test_show_tells_the_place_and_masks_what_is_personal(shop: Path, capfd: pyte
     _, shown = typed(capfd, "quarantine", "show", "--rule", "not a number")
     assert f"{DAY}/transactions.csv 4 order_lines.amount not a number =1+1 Write amount as a plain number" in shown
     _, contact = typed(capfd, "quarantine", "show", "2017-03-01/contacts.csv")
-    assert "contacts.email missing (withheld: personal)" in contact
+    assert "contacts.email, phone, push_token none given (withheld: personal)" in contact
     assert "2 more: --limit shows them" in typed(capfd, "quarantine", "show", "--limit", "5")[1]
 
 

@@ -252,6 +252,22 @@ def test_a_value_that_reaches_a_person_is_withheld() -> None:
     assert "ann@" not in checked.rejected.to_json()
 
 
+@pytest.mark.parametrize("way", ["email", "phone", "push_token"])
+def test_one_way_of_contact_is_enough(way: str) -> None:
+    rows = text([{"customer_id": "c1", "email": "", "phone": "", way: "x"}])
+    checked = check(TABLES["contacts"], rows, {"customer_id": {"c1"}}, pd.DataFrame(columns=["batch"]))
+    assert checked.rejected.empty
+    assert list(checked.accepted[way]) == ["x"]
+
+
+def test_a_contact_with_no_way_at_all_is_rejected_once_naming_all_of_them() -> None:
+    rows = text([{"customer_id": "c1", "phone": "", "given_name": "Ann"}])
+    checked = check(TABLES["contacts"], rows, {"customer_id": {"c1"}}, pd.DataFrame(columns=["batch"]))
+    assert checked.accepted.empty
+    assert verdict(checked) == ("email, phone, push_token", "none given", WITHHELD)
+    assert "Fill in at least one of email, phone, push_token" in checked.rejected["remedy"].iloc[0]
+
+
 def test_a_nullable_column_may_be_absent() -> None:
     checked = check(TABLES["products"], text([{"product_id": "p1", "brand": ""}]), {}, pd.DataFrame(columns=["batch"]))
     assert checked.accepted[["category", "brand"]].isna().all(axis=None)

@@ -109,3 +109,8 @@ def test_several_samples_make_several_inputs() -> None:
     assert set(source.inputs) == {"daily", "contacts"}
     assert source.inputs["contacts"].path == "{day}/contacts.csv"
     assert set(source.inputs["contacts"].tables) == {"contacts", "customers"}
+
+
+def test_a_file_of_telephone_numbers_feeds_contacts() -> None:
+    _, source = guessed(sample("2017-03-01/phones.csv", customer_id=["1"], mobile=["+12025550143"]))
+    assert set(only(source).tables["contacts"].columns) == {"customer_id", "phone"}

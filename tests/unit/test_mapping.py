@@ -229,3 +229,13 @@ def test_every_row_of_a_file_is_mapped_or_excluded_once(lines: list[tuple[str, s
     done = apply_mapping(source, sales(order=order, buyer=buyer, currency=currency), "s.csv", "EUR")
     excluded = [row for one in done.excluded for row in one.rows]
     assert sorted([*done.tables["orders"]["row"].to_pylist(), *excluded]) == list(range(2, 2 + len(lines)))
+
+
+def test_contacts_need_a_mapping_for_one_way_of_contact_and_any_will_do() -> None:
+    def contacts(**columns: str) -> Input:
+        feed = {"columns": {"customer_id": "buyer"} | columns}
+        return Input.model_validate({"path": "{day}/c.csv", "format": "csv", "tables": {"contacts": feed}})
+
+    assert contacts(push_token="device").sources == {"buyer", "device"}
+    with pytest.raises(ValidationError, match="contacts needs a mapping for at least one of email, phone, push_token"):
+        contacts(given_name="name")

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from holdfast.adapters.operations import audit
 from holdfast.adapters.operations.models import CampaignRow, ImportedCodeRow, OfferRow, RedemptionRow
@@ -67,33 +68,45 @@ class SqlLedger:
         row = self._connection.execute(
             select(OfferRow.__table__).where(OfferRow.code == report.code).with_for_update()
         ).one_or_none()
-        told = self._connection.scalar(select(RedemptionRow.outcome).where(RedemptionRow.id == report.id))
+        told = self._answer(report.id)
         if told is not None:
-            return Redeemed(told)
+            return told
         coupon, state = None, None
         if row is not None:
             valid = Window(row.valid_from, row.valid_to)
             terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
             coupon, state = Coupon(row.customer_id, row.code, terms), OfferState(row.state)
         outcome = judge(report, coupon, state)
-        self._connection.execute(
-            insert(RedemptionRow).values(
-                id=report.id,
-                code=report.code,
-                outcome=outcome.value,
-                redeemed_at=report.redeemed_at,
-                basket=report.basket,
-                discount=report.discount,
-                order_id=report.order_id,
-                source=source,
-                received_at=at,
-            )
-        )
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(
+                    insert(RedemptionRow).values(
+                        id=report.id,
+                        code=report.code,
+                        outcome=outcome.value,
+                        redeemed_at=report.redeemed_at,
+                        basket=report.basket,
+                        discount=report.discount,
+                        order_id=report.order_id,
+                        source=source,
+                        received_at=at,
+                    )
+                )
+        except IntegrityError:  # told a moment ago by another, where no row of a coupon made the two wait
+            told = self._answer(report.id)
+            if told is None:
+                raise
+            return told
         if outcome is Redeemed.ACCEPTED:
             self._connection.execute(
                 update(OfferRow).where(OfferRow.code == report.code).values(state=OfferState.REDEEMED.value)
             )
         return outcome
+
+    def _answer(self, report_id: str) -> Redeemed | None:
+        """What the report was answered before, if it was told before."""
+        told = self._connection.scalar(select(RedemptionRow.outcome).where(RedemptionRow.id == report_id))
+        return None if told is None else Redeemed(told)
 
     def balances(self, at: datetime) -> list[Balance]:
         issued = OfferRow.state == OfferState.ISSUED
