@@ -12,6 +12,7 @@ from feast.data_format import ParquetFormat
 from feast.types import Float64, String
 
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE
+from holdfast.scores import SCORE_FIELDS
 from holdfast.settings import Settings
 
 OFFLINE = Settings().feast_offline
@@ -69,12 +70,10 @@ scores = FeatureView(
     ttl=TTL,
     schema=[
         Field(name="customer_id", dtype=String),
-        Field(name="probability", dtype=Float64, description="calibrated probability of churning within the horizon"),
-        Field(name="tier", dtype=String, description="risk tier: high, medium or low"),
-        Field(name="reasons", dtype=String, description="JSON list of the drivers, strongest first; text by language"),
-        Field(name="model_version", dtype=String, description="registry version of the model that scored"),
-        Field(name="persona", dtype=String, description="id of the kind of customer, the same from fit to fit"),
-        Field(name="persona_name", dtype=String, description="JSON object: the persona's name by language"),
+        *(
+            Field(name=one.name, dtype=Float64 if one.kind == "number" else String, description=one.meaning)
+            for one in SCORE_FIELDS
+        ),
     ],
     source=_source("churn_scores"),
     description="the latest score of each active customer",

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from holdfast import terminal
-from holdfast.errors import HoldfastError
 
 app = typer.Typer(no_args_is_help=True)
-
-
-def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends with one clear message, not a traceback, when Holdfast itself says what is wrong."""
-
-    @app.command(name=function.__name__)
-    @functools.wraps(function)
-    def told(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except HoldfastError as error:
-            terminal.tell_error(error)
-            raise typer.Exit(1) from error
-
-    return told
+_command = terminal.commands_of(app)
 
 
 @app.callback()  # without it, typer would make the only command the sub-app itself
@@ -37,7 +20,7 @@ def audit() -> None:
     """Check what the models learn from."""
 
 
-@_command
+@_command("leakage")
 def leakage(
     cutoff: Annotated[
         datetime | None,
@@ -75,7 +58,7 @@ def leakage(
     terminal.show("[green]✓[/] nothing in it knows the future")
 
 
-@_command
+@_command("chain")
 def chain() -> None:
     """Check that no entry of the audit log was changed or removed; ends with code 1 if one was."""
     from holdfast import wiring

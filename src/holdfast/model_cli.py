@@ -12,7 +12,9 @@ from rich.table import Table
 
 from holdfast import terminal
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(
+    no_args_is_help=True, help="Which model scores; take a promotion back; make a model again from its record."
+)
 _command = terminal.commands_of(app)
 
 

@@ -235,11 +235,7 @@ class FeatureStore(HistoricalFeatures, Protocol):
         ...
 
     def write_scores(self, scores: pd.DataFrame) -> None:
-        """Put scores online.
-
-        Columns: customer_id, event_timestamp, probability, tier, reasons (JSON text), model_version, persona and
-        persona_name (JSON text; both null where no personas were found).
-        """
+        """Put scores online. Columns: customer_id, event_timestamp, and those of ``holdfast.scores.SCORE_FIELDS``."""
         ...
 
 

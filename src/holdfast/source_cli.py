@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast import terminal
-from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.pipelines.preview import Coverage, Finding, Preview, TablePreview
 
 app = typer.Typer(no_args_is_help=True, help="Map the shop's own files onto the data contract.")
+_command = terminal.commands_of(app)
 
 Source = Annotated[
     str | None,
@@ -26,22 +25,7 @@ Source = Annotated[
 ]
 
 
-def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends with one clear message, not a traceback, when Holdfast itself says what is wrong."""
-
-    @app.command(name=function.__name__)
-    @functools.wraps(function)
-    def told(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except HoldfastError as error:
-            terminal.tell_error(error)
-            raise typer.Exit(1) from error
-
-    return told
-
-
-@_command
+@_command("check")
 def check(
     file: Annotated[Path, typer.Argument(help="A landing file, wherever it lies.", exists=True, dir_okay=False)],
     source: Source = None,
@@ -60,7 +44,7 @@ def check(
         terminal.say(f"\nWrote {len(shown.rejected):,} rows to {rejected}")
 
 
-@_command
+@_command("new")
 def new(
     samples: Annotated[list[Path], typer.Argument(help="Samples of the shop's files.", exists=True, dir_okay=False)],
     name: Annotated[str, typer.Option(metavar="NAME", help="Writes sources/NAME.yaml, if there is none.")],
@@ -73,7 +57,7 @@ def new(
     terminal.say(f"Wrote {path}. Check every line marked 'guess', then: holdfast source check FILE --source {name}")
 
 
-@_command
+@_command("pull")
 def pull(
     day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day to land.")],
     until: Annotated[

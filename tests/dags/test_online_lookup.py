@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import wiring
 from holdfast.features.catalog import present
+from holdfast.scores import SCORE_NAMES
 from tests.dags.conftest import CUTOFF, Loop
 from tests.fakes.feast_server import feast_server, look_up
 
@@ -18,8 +19,7 @@ def offline(loop: Loop) -> pd.DataFrame:
     """Features and scores of five scored customers, from the offline table and the lake."""
     scores = wiring.lake().read("scores", where={"cutoff": [CUTOFF]})
     snapshot = wiring.feature_store().snapshot(date.fromisoformat(CUTOFF))
-    columns = ["customer_id", "probability", "tier", "reasons", "model_version", "persona", "persona_name"]
-    joined = snapshot.merge(scores[columns], on="customer_id")
+    joined = snapshot.merge(scores[["customer_id", *SCORE_NAMES]], on="customer_id")
     return joined.sort_values("probability", ascending=False).head(5).set_index("customer_id")
 
 
@@ -37,8 +37,7 @@ def test_over_http(server: str, offline: pd.DataFrame) -> None:
     for name in present(offline):
         got = np.array([np.nan if value is None else value for value in served[name]], dtype=float)
         np.testing.assert_array_equal(got, offline[name].to_numpy(), err_msg=name)
-    assert served["probability"] == offline["probability"].tolist()
-    for name in ("tier", "reasons", "model_version", "persona", "persona_name"):
+    for name in SCORE_NAMES:
         assert served[name] == offline[name].tolist()
 
 

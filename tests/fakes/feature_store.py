@@ -9,6 +9,7 @@ import pandas as pd
 
 from holdfast.errors import MissingDataError
 from holdfast.features.catalog import present
+from holdfast.scores import SCORE_NAMES
 
 KEYS = ["customer_id", "event_timestamp"]
 
@@ -54,7 +55,7 @@ class FakeFeatureStore:
         scores = pd.DataFrame(
             [self.scores.get(customer, {}) for customer in customer_ids],
             index=customer_ids,
-            columns=["probability", "tier", "reasons", "model_version", "persona", "persona_name"],
+            columns=list(SCORE_NAMES),
         )
         features = self._online.set_index("customer_id").reindex(customer_ids)[present(self._online)]
         return features.join(scores).rename_axis("customer_id").reset_index()

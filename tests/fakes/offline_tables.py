@@ -35,6 +35,7 @@ def scores(cutoff: date, *rows: tuple[str, float, str, str]) -> pd.DataFrame:
     """Scores as of ``cutoff``; a row is customer, probability, tier and reasons."""
     frame = pd.DataFrame(rows, columns=["customer_id", "probability", "tier", "reasons"])
     name = '{"en": "orders often", "zh": "下单频繁"}'
+    worth = {"basis": "model", "expected_spend": 12.5, "value_at_risk": 20.25, "lifetime_value": 250.75}
     return frame.assign(
-        event_timestamp=pd.Timestamp(instant(cutoff, ZONE)), model_version="3", persona="P1", persona_name=name
+        event_timestamp=pd.Timestamp(instant(cutoff, ZONE)), model_version="3", persona="P1", persona_name=name, **worth
     )

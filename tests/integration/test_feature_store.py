@@ -10,10 +10,11 @@ import pytest
 
 from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.environment import activate, variables
-from holdfast.adapters.feature_store import SCORE_FIELDS, FeastStore
+from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import writer
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
+from holdfast.scores import SCORE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
 from tests.fakes.offline_tables import expected, tables
@@ -98,6 +99,10 @@ def test_scores_written_are_the_scores_served(store: FeastStore) -> None:
             "tier": ["high"],
             "reasons": [reasons],
             "model_version": ["3"],
+            "basis": ["cohort"],
+            "expected_spend": [12.5],
+            "value_at_risk": [20.25],
+            "lifetime_value": [250.75],
             "persona": ["P2"],
             "persona_name": ['{"en": "orders often", "zh": "下单频繁"}'],
         }
@@ -106,6 +111,8 @@ def test_scores_written_are_the_scores_served(store: FeastStore) -> None:
     served = store.online(["007"]).iloc[0]
     assert (served["probability"], served["tier"], served["model_version"]) == (0.625, "high", "3")
     assert served["reasons"] == reasons
+    worth = [served[name] for name in ("basis", "expected_spend", "value_at_risk", "lifetime_value")]
+    assert worth == ["cohort", 12.5, 20.25, 250.75]
     assert (served["persona"], served["persona_name"]) == ("P2", '{"en": "orders often", "zh": "下单频繁"}')
 
 
@@ -114,7 +121,7 @@ def test_labels_are_in_no_view_and_no_service(store: FeastStore) -> None:
 
     opened = feast.FeatureStore(repo_path=str(store._repo))
     served = {field.name for view in opened.list_feature_views() for field in view.features}
-    assert served == {*FEATURE_NAMES, *SCORE_FIELDS}
+    assert served == {*FEATURE_NAMES, *SCORE_NAMES}
     assert "churned" not in served
 
 

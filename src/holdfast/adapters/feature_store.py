@@ -21,13 +21,13 @@ from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.features.spec import Family
+from holdfast.scores import SCORE_NAMES
 
 if TYPE_CHECKING:
     import feast
 
 CARD_SERVICE = "customer_card_v1"
 SCORES_VIEW = "churn_scores"
-SCORE_FIELDS = ("probability", "tier", "reasons", "model_version", "persona", "persona_name")
 _RUN_FEATURES = "Run the features DAG for this cutoff first."
 _BATCH_ROWS = 10_000
 """Rows held in memory at once on their way online."""
@@ -175,11 +175,11 @@ class FeastStore:
                 features=service,
                 entity_rows=[{"customer_id": customer} for customer in customer_ids],
             ).to_df()
-        return answer[["customer_id", *present(answer), *SCORE_FIELDS]]
+        return answer[["customer_id", *present(answer), *SCORE_NAMES]]
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)
-        for at, part in scores[[*KEYS, *SCORE_FIELDS]].groupby(TIME):
+        for at, part in scores[[*KEYS, *SCORE_NAMES]].groupby(TIME):
             self._write_offline(SCORES_VIEW, f"{at:%Y-%m-%d}", part)
             stamped = pa.Table.from_pandas(part.assign(**{CREATED: self._written_at}), preserve_index=False)
             moment = part[TIME].iloc[0].to_pydatetime()
