@@ -18,6 +18,9 @@ EVERYONE = "everyone"
 _CONFIDENCE = 0.95
 _DEVIATIONS = 1.96
 
+_LEAST_OF_EACH = 20
+"""With fewer churners, or fewer others, the normal interval of an AUC is too narrow to judge by."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -106,10 +109,12 @@ def _breaches(group: Group, everyone: Group, rule: FairnessRule) -> Iterator[str
             f"{who}: the mean probability differs from the share who churned by {gap.value:+.3f} "
             f"({gap.low:+.3f} to {gap.high:+.3f}); the limit is {limits.calibration_gap}"
         )
-    found = group.found if group.churned.value * group.customers >= rule.least_customers else None
+    churners = group.churned.value * group.customers
+    found = group.found if churners >= rule.least_customers else None
+    ranked = group.auc if min(churners, group.customers - churners) >= _LEAST_OF_EACH else None
     for what, own, all_, limit in (
         ("share of churners found", found, everyone.found, limits.found_gap),
-        ("AUC", group.auc, everyone.auc, limits.auc_gap),
+        ("AUC", ranked, everyone.auc, limits.auc_gap),
     ):
         if own is not None and all_ is not None and own.high < all_.value - limit:
             yield (

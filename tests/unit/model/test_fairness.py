@@ -101,6 +101,22 @@ def test_the_share_of_very_few_churners_found_is_shown_and_not_judged() -> None:
     assert found.within_limit
 
 
+def ranked_badly(churned: int) -> pd.DataFrame:
+    """A group of 200 in which those who churn have the lowest probabilities."""
+    rows = group("65+", 200, churned, 0.1)
+    return rows.assign(probability=np.linspace(0.01, 0.2, len(rows)))
+
+
+def test_the_auc_of_very_few_churners_is_shown_and_not_judged() -> None:
+    strict = RULE.model_copy(update={"limits": FairnessLimits(calibration_gap=1, found_gap=1, auc_gap=0.1)})
+    well = group("19-24", 400, 200, 0.1, flagged_churners=180)
+    few, enough = judge(well, ranked_badly(3), rule=strict), judge(well, ranked_badly(20), rule=strict)
+    assert few.groups[1].auc is not None
+    assert few.groups[1].auc.high < 0.1
+    assert few.within_limit
+    assert [breach for breach in enough.breaches if "65+" in breach and "AUC" in breach]
+
+
 def test_only_the_latest_cutoff_counts_so_that_nobody_counts_twice() -> None:
     late, early = group("19-24", 60, 6, 0.1), group("19-24", 90, 90, 0.1).assign(cutoff="2017-10-01")
     found = assess(pd.concat([late, early]).drop(columns="age_band"), early[["customer_id", "age_band"]], RULE, TIERS)
