@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.adapters.lake import DeltaLake
+from holdfast.errors import MissingDataError
 from holdfast.features.log import COLUMNS, TIMES
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+_NEEDED = ("orders", "order_lines")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,20 @@ class Added:
 
 
 def versions_now(lake: DeltaLake) -> dict[str, int]:
-    """The present version of each table that features read, as far as there is one."""
+    """The present version of each table that features read, as far as there is one.
+
+    Raises MissingDataError when the lake holds no orders, or not their lines.
+    """
+    for name in _NEEDED:
+        if not lake.exists(name):
+            raise MissingDataError(f"the lake holds no table {name!r} yet. Run the stage that writes it first.")
     return {name: lake.version(name) for name in COLUMNS if lake.exists(name)}
+
+
+def unchanged_before(lake: DeltaLake, since: Mapping[str, int], now: Mapping[str, int]) -> datetime | None:
+    """As ``FeatureEngine.unchanged_before``, between two sets of versions."""
+    new = added(lake, since, now)
+    return None if new is None else new.earliest
 
 
 def added(lake: DeltaLake, since: Mapping[str, int], now: Mapping[str, int]) -> Added | None:
