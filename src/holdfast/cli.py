@@ -21,6 +21,7 @@ from holdfast import (
     backtest_cli,
     campaign_cli,
     coupons_cli,
+    effect_cli,
     horizon_cli,
     lake_cli,
     message_cli,
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(campaign_cli.app, name="campaign")
 app.add_typer(outbox_cli.app, name="outbox")
 app.add_typer(coupons_cli.app, name="coupons")
+app.add_typer(effect_cli.app, name="effect")
 app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")

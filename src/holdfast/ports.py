@@ -502,6 +502,10 @@ class TrialLog(Protocol):
         """
         ...
 
+    def skipped(self, campaign_id: str) -> pd.DataFrame:
+        """Every customer of the run's audience who was passed over: customer_id and reason, sorted by id."""
+        ...
+
 
 class ChannelConnection(Protocol):
     """An open way to a channel's other side."""

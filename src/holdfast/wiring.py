@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +52,14 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
-from holdfast.errors import MissingDataError, SettingsError
+from holdfast.effect.power import Design
+from holdfast.errors import CampaignError, MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
-from holdfast.pipelines import message_preview
+from holdfast.pipelines import effect_page, message_preview, readouts
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
@@ -64,13 +67,16 @@ from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.decisions import decisions
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
@@ -193,6 +199,27 @@ def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
 def export(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as CSV for people."""
     write_csv(path, rows)
+
+
+def export_decisions(path: Path, campaign_ids: Sequence[str]) -> int:
+    """Write these runs' decisions (all runs', if none is named) as CSV or Parquet; returns their number.
+
+    Raises SettingsError when the file's name ends on neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise SettingsError(
+            f"{path.name}: the decision log is written as .csv or .parquet; end the name on one of them"
+        )
+    with operations().reading() as tx:
+        wanted = list(campaign_ids) or tx.run_ids()
+    rows = decisions(trials(), wanted, latest_cutoff())
+    if path.suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        buffer = BytesIO()
+        rows.to_parquet(buffer, index=False)
+        write_bytes(path, buffer.getvalue())
+    return len(rows)
 
 
 def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:
@@ -487,6 +514,36 @@ def alerting() -> Alerting:
 
 def trials() -> Trials:
     return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
+
+
+def measuring() -> Measuring:
+    return Measuring(trials(), latest_cutoff())
+
+
+def programme() -> Programme:
+    return Programme(trials(), latest_cutoff())
+
+
+def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
+    """What a campaign planned on ``cutoff`` would have to measure with. Raises CampaignError when it treats nobody."""
+    one = campaign(name)
+    found = planning().preview(one, cutoff, at, first=sys.maxsize)
+    if found.plan["treated"] == 0:
+        raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
+    customers = found.plan["control"] + found.plan["treated"]
+    return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
+
+
+def publish_effects() -> list[str]:
+    """Write the pages of the latest readouts beside the reports; returns their places."""
+    folder = settings().reports / "effect"
+
+    def write(name: str, page: str) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / name, page.encode())
+        return str(folder / name)
+
+    return effect_page.publish(readouts.latest(lake()), rules().shop, write)
 
 
 def audit() -> Audit:
