@@ -120,7 +120,7 @@ def run(
         float, typer.Option(min=0.001, max=1.0, help="Share of the sample's customers to land, chosen by hash.")
     ] = 1.0,
 ) -> None:
-    """Run the whole loop once: ingest, features, train, score, intervene, report.
+    """Run the whole loop once: ingest, features, train, score, intervene, measure, report.
 
     The DAGs run in this process, on an SQLite Airflow of their own. Messages go to the configured SMTP server; with
     --sample, to a local mailbox.
