@@ -6,7 +6,7 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +23,7 @@ from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
 from holdfast.campaign.funnel import Progress
 from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
-from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
+from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State, Step
 from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
@@ -419,6 +419,18 @@ class OperationsTransaction(Protocol):
         ...
 
 
+class KeptOperations(Protocol):
+    """A connection that a sender keeps while it works off its leases."""
+
+    def writing(self) -> AbstractContextManager[OperationsTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+    def step(self, last: tuple[Lease, Outcome] | None, following: Lease, at: datetime) -> Step:
+        """``Outbox.finish`` the last message, if any, and ``Outbox.claim`` the next, in one transaction."""
+        ...
+
+
 class Operations(Protocol):
     """The operations database: campaign runs, assignments, coupons, the outbox; contacts and consents beside them."""
 
@@ -430,8 +442,8 @@ class Operations(Protocol):
         """Committed when the block ends, rolled back when it raises."""
         ...
 
-    def kept(self) -> AbstractContextManager[Callable[[], AbstractContextManager[OperationsTransaction]]]:
-        """``writing`` for many short transactions one after the other, all on one connection."""
+    def kept(self) -> AbstractContextManager[KeptOperations]:
+        """One connection for many short transactions, one after the other."""
         ...
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
