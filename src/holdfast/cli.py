@@ -23,6 +23,7 @@ from holdfast import (
     coupons_cli,
     horizon_cli,
     lake_cli,
+    lookup_cli,
     message_cli,
     model_cli,
     outbox_cli,
@@ -56,6 +57,7 @@ app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
+app.add_typer(lookup_cli.app, name="lookup")
 
 
 class Sample(StrEnum):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -25,8 +27,10 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -349,6 +353,72 @@ def serve_public() -> None:
     here = settings()
     # No access log: the path of a preference page is its key.
     uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store = settings(), feature_store()
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=_stored_id,
+        clock=clock,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, clock),
+        clock=clock,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def _stored_id(customer_id: str) -> str:
+    """The id under which the stores know a customer whom another service calls by the shop's own id."""
+    return customer_id
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.loopback,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
