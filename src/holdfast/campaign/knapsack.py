@@ -20,6 +20,8 @@ Numbers = NDArray[np.float64]
 # Cutting planes meet in about ten rounds a limit; what is then left open is told as the gap.
 _ROUNDS = 60
 _CLOSE = 1e-6
+_PASSES = 20
+_SLACK = 1e-7  # sums of floats
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,21 @@ def _highest_prices(values: Numbers, uses: Numbers) -> Numbers:
 
 
 def _within(arm: NDArray[np.int64], merit: Numbers, uses: Numbers, limits: Numbers) -> NDArray[np.int64]:
-    """The choice of greatest merit as far as the limits reach, none for the rest."""
-    order = np.argsort(-merit, kind="stable")
-    order = order[np.isfinite(merit[order])]
-    taken = order[_fits(uses[order, arm[order]], limits)]
+    """The choice of greatest merit as far as the limits reach, none for the rest.
+
+    Where one limit is used up, those who take nothing of it may still fit.
+    """
     kept = np.full(len(arm), -1, dtype=np.int64)
-    kept[taken] = arm[taken]
+    order = np.argsort(-merit, kind="stable")
+    order, left = order[np.isfinite(merit[order])], limits
+    for _ in range(_PASSES):
+        order = order[(uses[order, arm[order]] <= left + _SLACK).all(axis=1)]
+        taken = order[_fits(uses[order, arm[order]], left)]
+        if not len(taken):
+            break
+        kept[taken] = arm[taken]
+        left = left - uses[taken, arm[taken]].sum(axis=0)
+        order = order[kept[order] < 0]
     return kept
 
 
@@ -164,5 +175,5 @@ def _upgraded(
 def _fits(uses: Numbers, limits: Numbers) -> NDArray[np.bool_]:
     """Which of the customers in this order the limits reach, until one does not fit."""
     sums = np.cumsum(uses, axis=0)
-    within: NDArray[np.bool_] = (sums <= limits * (1 + 1e-12) + 1e-9).all(axis=1)
+    within: NDArray[np.bool_] = (sums <= limits + _SLACK).all(axis=1)
     return within

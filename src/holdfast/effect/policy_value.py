@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from holdfast.effect.bases import fit_linear
-from holdfast.effect.evidence import Evidence
+from holdfast.effect.randomised import Randomised
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.resampling import COVERAGE, Interval, Resamples
 
 
-def scores(on: Evidence, folds: int) -> Matrix:
+def scores(on: Randomised, folds: int) -> Matrix:
     """Each customer's doubly robust net value under the control (column 0) and each arm.
 
     Net value is outcome times worth, less the arm's cost. Its mean over customers with overlap, weighted by a policy's
@@ -51,7 +51,7 @@ class Gain:
     interval: Interval
 
 
-def gains(on: Evidence, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, resamples: int, seed: int) -> Mapping[str, Gain]:
+def gains(on: Randomised, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, resamples: int, seed: int) -> Mapping[str, Gain]:
     """Each policy against the ``present`` one, on the same customers; ``of`` are their ``scores``.
 
     A policy has a row a customer and a column for the control and each arm: the probability of giving it. The intervals

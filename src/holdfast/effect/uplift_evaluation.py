@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from holdfast.effect.evidence import Evidence
+from holdfast.effect.randomised import Randomised
 from holdfast.effect.learners import Comparison, Effect, Learner
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.resampling import Interval, Resamples
 
 
-def fit_arms(learner: Learner, on: Evidence) -> tuple[Effect, ...]:
+def fit_arms(learner: Learner, on: Randomised) -> tuple[Effect, ...]:
     """The learner fitted for each arm."""
     return tuple(learner.fit(on.comparison(arm)) for arm in range(1, len(on.arms) + 1))
 
 
-def out_of_fold(learner: Learner, on: Evidence, folds: int) -> Matrix:
+def out_of_fold(learner: Learner, on: Randomised, folds: int) -> Matrix:
     """Each customer's effect (a column an arm), by a learner that was fitted without the customer's fold."""
     of, effects = on.folds(folds), np.empty((len(on), len(on.arms)))
     for fold in np.unique(of):
@@ -62,44 +62,47 @@ def rank(on: Comparison, order: Vector, customers: NDArray[np.object_], resample
 
 def gain_curve(on: Comparison, order: Vector) -> tuple[Vector, Vector]:
     """Shares of customers treated, and what treating them adds to the mean outcome over all customers."""
-    share, treated, untreated, _, _ = _cumulated(on, order, np.ones((1, len(on))))
-    return share[0], share[0] * (treated[0] - untreated[0])
+    found = _cumulated(on, order, np.ones((1, len(on))))
+    return found.share[0], (found.share * found.uplift)[0]
 
 
 def _figures(on: Comparison, order: Vector, weights: Matrix) -> dict[str, Vector]:
-    share, treated, untreated, share_treated, _ = _cumulated(on, order, weights)
-    gains = share * (treated - untreated)
-    perfect = np.where(on.treated, on.outcome, -on.outcome)
-    best, own = _above_line(on, perfect, weights), _above_line(on, order, weights)
+    own = _cumulated(on, order, weights)
+    best = _cumulated(on, np.where(on.treated, on.outcome, -on.outcome), weights).above_line()
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {"qini": np.where(best > 0, own / best, np.nan), "auuc": np.trapezoid(gains, share, axis=1)}
+        qini = np.where(best > 0, own.above_line() / best, np.nan)
+    return {"qini": qini, "auuc": np.trapezoid(own.share * own.uplift, own.share, axis=1)}
 
 
-def _above_line(on: Comparison, order: Vector, weights: Matrix) -> Vector:
-    """The area between the Qini curve and the straight line to its end."""
-    share, treated, untreated, of_treated, _ = _cumulated(on, order, weights)
-    curve = of_treated * (treated - untreated)
-    area: Vector = np.trapezoid(curve, share, axis=1) - curve[:, -1] / 2
-    return area
+@dataclass(frozen=True)
+class _Cumulated:
+    """At the end of every step of equal order, from the greatest, and at the start (a column each; a row a weighting):
 
-
-def _cumulated(on: Comparison, order: Vector, weights: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix]:
-    """At the end of every step of equal order, from the greatest: share of customers, mean outcome treated and
-
-    untreated, share of the treated and of the untreated. Each begins with zero.
+    the share of customers so far, the share of the treated, and the mean outcome of the treated less the untreated.
     """
+
+    share: Matrix
+    of_treated: Matrix
+    uplift: Matrix
+
+    def above_line(self) -> Vector:
+        """The area between the Qini curve and the straight line to its end."""
+        curve = self.of_treated * self.uplift
+        area: Vector = np.trapezoid(curve, self.share, axis=1) - curve[:, -1] / 2
+        return area
+
+
+def _cumulated(on: Comparison, order: Vector, weights: Matrix) -> _Cumulated:
     by = np.argsort(-order, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(order[by])), len(by) - 1)
     given, drawn = on.treated[by], weights[:, by]
     inverse = np.where(given, 1 / on.propensity[by], 1 / (1 - on.propensity[by])) * drawn
-    sides = []
+    means, counts = [], []
     for side in (given, ~given):
         counted = np.cumsum(inverse * side, axis=1)[:, ends]
         summed = np.cumsum(inverse * side * on.outcome[by], axis=1)[:, ends]
-        mean = np.divide(summed, counted, out=np.zeros_like(summed), where=counted > 0)
-        sides.append((mean, counted / counted[:, -1:]))
+        means.append(np.divide(summed, counted, out=np.zeros_like(summed), where=counted > 0))
+        counts.append(counted)
     share = np.cumsum(drawn, axis=1)[:, ends]
-    parts = (share / share[:, -1:], sides[0][0], sides[1][0], sides[0][1], sides[1][1])
-    start = np.zeros((len(weights), 1))
-    share, treated, untreated, of_treated, of_untreated = (np.hstack([start, part]) for part in parts)
-    return share, treated, untreated, of_treated, of_untreated
+    parts = share / share[:, -1:], counts[0] / counts[0][:, -1:], means[0] - means[1]
+    return _Cumulated(*(np.hstack([np.zeros((len(weights), 1)), part]) for part in parts))

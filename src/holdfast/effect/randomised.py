@@ -18,7 +18,7 @@ from holdfast.model.matrix import Matrix, Vector, matrix
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Randomised:
     """One row a customer and campaign run.
 
     ``customers`` are ids, ``values`` the columns ``features`` as of the run's cutoff (NaN: missing). ``given`` is 0 for
@@ -49,7 +49,7 @@ class Evidence:
         binary: bool,
         worth: Vector | float = 1.0,
         costs: Mapping[str, float] | None = None,
-    ) -> Evidence:
+    ) -> Randomised:
         """From ``rows`` with customer_id, arm, the ``features`` and the ``outcome``.
 
         ``chances`` gives for the control and each arm everybody's probability of it. Raises ModelError for an arm
@@ -93,7 +93,7 @@ class Evidence:
         """Who could have been given any arm, or none: whom policies can be compared on."""
         return np.asarray((self.chances > 0).all(axis=1))
 
-    def only(self, rows: NDArray[np.bool_]) -> Evidence:
+    def only(self, rows: NDArray[np.bool_]) -> Randomised:
         """The evidence of these rows."""
         return replace(
             self,
