@@ -61,6 +61,7 @@ def add(
     assigned = pd.DataFrame(rows, columns=["customer_id", "arm", "cost"]).assign(
         tier="high", probability=0.7, value=40.0, propensity=0.5, timezone="UTC"
     )
+    assigned["chances"] = [[0.5]] * len(assigned)
     selection = Selection(assigned, pd.DataFrame({"customer_id": ["s"], "reason": [Reason.NO_CONSENT]}))
     offered = terms(arm.offer, run.planned_at, SHOP.zone)
     window = run.campaign.schedule.window(run.planned_at, SHOP.zone)

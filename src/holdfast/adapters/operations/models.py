@@ -58,7 +58,8 @@ class Base(DeclarativeBase):
 class CampaignRow(Base):
     """A campaign run: one campaign on the scores of one cutoff, with the definition it was planned by.
 
-    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it.
+    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it;
+    ``chosen_by`` says which policy chose its customers.
     """
 
     __tablename__ = "campaigns"
@@ -74,12 +75,14 @@ class CampaignRow(Base):
     contacts: Mapped[int] = mapped_column(default=0)
     spent: Mapped[Decimal] = mapped_column(_COST, default=Decimal(0))
     stopped_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    chosen_by: Mapped[str | None] = mapped_column(Text)
 
 
 class AssignmentRow(Base):
     """A customer's arm in a campaign run, with the probability of being given that arm.
 
     ``arm`` is "control" or one of the campaign's arms; ``cost`` is what treating the customer is expected to cost.
+    ``chances`` lists the probability of each arm in the order of the campaign's definition.
     """
 
     __tablename__ = "assignments"
@@ -92,6 +95,7 @@ class AssignmentRow(Base):
     probability: Mapped[float]
     value: Mapped[float]
     propensity: Mapped[float]
+    chances: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     cost: Mapped[Decimal] = mapped_column(_COST)
 
 

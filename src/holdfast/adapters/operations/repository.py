@@ -71,7 +71,7 @@ class Transaction:
         if row is None:
             return None
         campaign = Campaign.model_validate(row.definition)
-        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at)
+        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at, row.chosen_by)
 
     def run_ids(self) -> list[str]:
         return list(self._connection.scalars(select(CampaignRow.id).order_by(CampaignRow.planned_at, CampaignRow.id)))
@@ -95,10 +95,11 @@ class Transaction:
                 planned_at=run.planned_at,
                 scored=run.scored,
                 audience=run.audience,
+                chosen_by=run.chosen_by,
             )
         )
         assigned, skipped = selection.assigned, selection.skipped
-        names = ("customer_id", "arm", "tier", "persona", "probability", "value", "propensity", "cost")
+        names = ("customer_id", "arm", "tier", "persona", "probability", "value", "propensity", "chances", "cost")
         self._insert(run, AssignmentRow, {name: _values(assigned, name) for name in names})
         self._insert(run, SkipRow, {name: _values(skipped, name) for name in ("customer_id", "reason")})
         for one in coupons:
