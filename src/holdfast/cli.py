@@ -28,6 +28,7 @@ from holdfast import (
     outbox_cli,
     preferences_cli,
     quarantine_cli,
+    simulate_cli,
     source_cli,
     terminal,
 )
@@ -182,6 +183,7 @@ def _local_mailbox() -> ExitStack:
 
 _command(horizon_cli.horizon)
 _command(backtest_cli.backtest)
+_command(simulate_cli.simulate)
 
 
 @_command

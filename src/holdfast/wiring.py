@@ -17,7 +17,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample
+from holdfast.adapters import environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
@@ -84,6 +84,8 @@ from holdfast.pipelines.train import Training
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -554,6 +556,21 @@ def reporting() -> Reporting:
 def land_sample(until: date, share: float) -> sample.Landed:
     """Land the Complete Journey's history up to ``until`` for this share of its customers."""
     return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def shop_config(path: Path | None = None) -> ShopConfig:
+    """What the simulated shop is like, by default as ``config/simulator.yaml`` says."""
+    return load(path or settings().project / "config" / "simulator.yaml", ShopConfig)
+
+
+def simulate(
+    out: Path, *, config: Path | None, customers: int, days: int, seed: int, truth_days: int
+) -> simulated_files.Simulated:
+    """Simulate a shop into ``out``. Raises SettingsError when the folder holds anything already."""
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} is not empty, and simulated files must not mix with others. Name a new folder.")
+    shop = SimulatedShop(shop_config(config), customers, seed)
+    return simulated_files.simulate(shop, days, out, truth_days)
 
 
 def write_suites() -> list[Path]:
