@@ -205,7 +205,7 @@ def report(cutoff: Cutoff = None) -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)))
+    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), wiring.now()))
 
 
 @_command

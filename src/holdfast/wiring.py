@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample, simulated_files
+from holdfast.adapters import clock, environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
@@ -95,6 +95,11 @@ def settings() -> Settings:
     return Settings()
 
 
+def now() -> datetime:
+    """The time by which the product acts: real, or a rehearsal's."""
+    return clock.now(settings().home)
+
+
 def prepare() -> Settings:
     """Point Airflow, Feast and MLflow at this home and bring the operations database up to date.
 
@@ -119,7 +124,7 @@ def feature_store() -> FeastStore:
     return FeastStore(
         here.feast_repo,
         here.feast_offline,
-        datetime.now(UTC),
+        now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
     )
@@ -165,7 +170,7 @@ def ingest() -> Ingest:
         lake=lake(),
         vault=SqlVault(_engine()),
         quality=quality(),
-        now=datetime.now(UTC),
+        now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
     )
@@ -341,7 +346,7 @@ def public_app() -> FastAPI:
         signed_by = [key_of(key.get_secret_value()) for key in keys]
         act = report_hook(feedback, channel) if channel else redemption_hook(operations())
         hooks[name] = Inbound(signed_by, act)
-    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
 
 def serve_public() -> None:
@@ -382,6 +387,11 @@ def campaign(name: str) -> Campaign:
 
 def mail_channel() -> SmtpChannel:
     here = settings()
+    if clock.is_rehearsal(here.home) and here.smtp_host not in (here.loopback, "localhost"):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its mail stays on this machine and cannot go to {here.smtp_host}. Unset "
+            "HOLDFAST_SMTP_HOST."
+        )
     return SmtpChannel(
         SmtpServer(
             host=here.smtp_host,
@@ -400,7 +410,13 @@ def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
     rules_of = load(here.channels_file, configured.Channels)
-    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+    webhooks = [name for name, rule in rules_of.channels.items() if rule.kind == "webhook"]
+    if webhooks and clock.is_rehearsal(here.home):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its messages stay on this machine, but {here.channels_file} sends by webhook "
+            f"({', '.join(webhooks)}). Point HOLDFAST_CHANNELS at a file without."
+        )
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, now)
 
 
 def links() -> Links:
@@ -450,15 +466,15 @@ def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
 
 def due_batches(lane: str) -> list[dict[str, Any]]:
     """The batches of all due messages that leave by the lane."""
-    now, shards = datetime.now(UTC), rules().outreach.shards
+    present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= present for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
-    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+    return sending().send(Batch(**batch), now, time.sleep)
 
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
