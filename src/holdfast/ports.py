@@ -35,6 +35,7 @@ from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.rules import FrequencyCap, Outreach
+from holdfast.windows import Window
 
 Alias = Literal["champion", "challenger", "previous"]
 
@@ -488,6 +489,17 @@ class CampaignProgress(Protocol):
 
     def of(self, campaign_id: str) -> list[Progress]:
         """Every assigned customer of the run, in no particular order."""
+        ...
+
+
+class TrialLog(Protocol):
+    """The log of who was assigned which arm, and what was reported of it, in bulk."""
+
+    def assigned(self, campaign_id: str, window: Window) -> pd.DataFrame:
+        """Every assigned customer of the run, sorted by id, with the columns ``trial.ASSIGNED`` and ``trial.REPORTED``.
+
+        ``exposed``: the message was sent, or may have been; ``discount``: by coupons redeemed within ``window``.
+        """
         ...
 
 

@@ -30,6 +30,7 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
@@ -81,6 +82,7 @@ from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
+from holdfast.pipelines.trials import Trials
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -499,6 +501,10 @@ def alerting() -> Alerting:
         shop=shop.name,
         currency=shop.currency,
     )
+
+
+def trials() -> Trials:
+    return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
 
 
 def audit() -> Audit:
