@@ -184,6 +184,7 @@ def _local_mailbox() -> ExitStack:
 _command(horizon_cli.horizon)
 _command(backtest_cli.backtest)
 _command(simulate_cli.simulate)
+_command(simulate_cli.rehearse)
 
 
 @_command

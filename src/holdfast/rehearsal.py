@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -45,7 +45,7 @@ from holdfast.windows import instant
 if TYPE_CHECKING:
     from holdfast.adapters.airflow.embedded import EmbeddedAirflow, TaskEnd
 
-_MORNING, _EVENING = timedelta(hours=5), timedelta(hours=23)
+_MORNING = timedelta(hours=5)
 _ELSEWHERE = ("operations_url", "mlflow_url", "feast_registry_url", "feast_online_url")
 """Settings by which a home's data would lie outside it."""
 
@@ -197,18 +197,15 @@ class _Stage:
                 self._customers_read(None)
             land_day(self.shop, self.settings.landing)
             for one in self.shop.used_coupons():
-                clock.set_to(self.settings.home, max(self._now(), one.at + timedelta(minutes=1)))
+                clock.advance(self.settings.home, one.at + timedelta(minutes=1))
                 answer = self._report(one)
                 used, answers = used + 1, answers | {answer: answers.get(answer, 0) + 1}
         self._ingest()
         return Act(act.campaign_id, act.cutoff, act.mails, used, answers)
 
     def _ingest(self) -> None:
-        clock.set_to(self.settings.home, max(self._now(), _at(self.shop, self.shop.day, _MORNING)))
+        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
         self.airflow.run("ingest", {}).raise_on_failure()
-
-    def _now(self) -> datetime:
-        return clock.now(self.settings.home)
 
     def _customers_read(self, campaign: Campaign | None) -> dict[str, int]:
         """Every customer reads the new mail and reacts; returns how many messages there were by arm.
@@ -221,7 +218,9 @@ class _Stage:
         counts: dict[str, int] = {}
         for one in received if campaign else ():
             if one.treatment not in said:
-                raise HoldfastError(f"customer {one.customer} was told {one.treatment}, which no arm of the campaign says")
+                raise HoldfastError(
+                    f"customer {one.customer} was told {one.treatment}, which no arm of the campaign says"
+                )
             counts[said[one.treatment]] = counts.get(said[one.treatment], 0) + 1
         return counts
 
@@ -258,7 +257,10 @@ class _Stage:
                 "order_id": used.order_id,
             }
         ).encode()
-        headers = {"content-type": "application/json", **sign(self.key, used.order_id, self._now(), body)}
+        headers = {
+            "content-type": "application/json",
+            **sign(self.key, used.order_id, clock.now(self.settings.home), body),
+        }
         request = urllib.request.Request(f"{self.public}/hooks/redemptions", body, headers)  # noqa: S310 - on loopback
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return str(json.loads(answer.read())["outcome"])

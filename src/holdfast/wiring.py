@@ -471,7 +471,8 @@ def due_batches(lane: str) -> list[dict[str, Any]]:
     present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= present for shard in range(shards)]
+    ready = [one for one, at in due.items() if at and at <= present]
+    return [asdict(Batch(one, shard, shards)) for one in ready for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:

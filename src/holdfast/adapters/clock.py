@@ -35,19 +35,22 @@ def begin_rehearsal(home: Path, at: datetime) -> None:
     """Make this home a rehearsal's. Raises SettingsError when it holds anything already."""
     if home.exists() and any(home.iterdir()):
         raise SettingsError(
-            f"{home} is not empty: a rehearsal has a clock of its own and must not touch a home in use. Name a new folder."
+            f"{home} is not empty: a rehearsal has a clock of its own and must not touch a home in "
+            "use. Name a new folder."
         )
     home.mkdir(parents=True, exist_ok=True)
     _write(home, at)
 
 
-def set_to(home: Path, at: datetime) -> None:
-    """Move a rehearsal's clock forward. Raises SettingsError in any other home, or for a moment that has passed."""
+def advance(home: Path, at: datetime) -> None:
+    """Move a rehearsal's clock on to ``at``, unless that has passed; it never goes back.
+
+    Raises SettingsError in any other home.
+    """
     if not is_rehearsal(home):
         raise SettingsError(f"{home} is no rehearsal's home: its clock is the real one and cannot be set")
-    if at < (present := now(home)):
-        raise SettingsError(f"the rehearsal's clock is at {present:%Y-%m-%d %H:%M:%S} and cannot go back to {at}")
-    _write(home, at)
+    if at > now(home):
+        _write(home, at)
 
 
 def _write(home: Path, at: datetime) -> None:

@@ -61,9 +61,7 @@ def choose(values: Numbers, uses: Numbers, limits: Numbers) -> Choice:
     arm = _within(arm, merit, uses, limits)
     arm = _upgraded(arm, values, after, uses, limits)
     rows = np.flatnonzero(arm >= 0)
-    return Choice(
-        arm, np.where(np.isfinite(merit), merit, np.nan), prices, float(values[rows, arm[rows]].sum()), bound
-    )
+    return Choice(arm, np.where(np.isfinite(merit), merit, np.nan), prices, float(values[rows, arm[rows]].sum()), bound)
 
 
 @dataclass(frozen=True)

@@ -65,5 +65,3 @@ def _day(text: str) -> date:
         except ValueError:
             continue
     raise HoldfastError(f"a simulated customer cannot read the day {text!r}")
-
-

@@ -27,7 +27,10 @@ TODAY = date(2024, 7, 15)
 def mail(project: Path, template: str, offer: AmountOff | PercentOff | None) -> EmailMessage:
     """The template's message as it leaves, to customer 17."""
     by = Composer(
-        partial(render, environment(FileSystemLoader(project / "campaigns" / "templates"))), SHOP, LINKS, "a@shop.example"
+        partial(render, environment(FileSystemLoader(project / "campaigns" / "templates"))),
+        SHOP,
+        LINKS,
+        "a@shop.example",
     )
     coupon = offers.issue("sim-17", "7KQ2-M0XD-9RTA", offer, PLANNED, SHOP.zone) if offer else None
     message = Message(channel="email", template=template)
@@ -47,7 +50,11 @@ def test_a_coupon_is_understood_with_its_terms(project: Path) -> None:
 
 def test_a_percentage_is_understood_with_its_limit(project: Path) -> None:
     off = PercentOff(
-        kind="percent", percent=Decimal(10), maximum_discount=Decimal("7.50"), minimum_basket=Decimal(1200), valid_days=7
+        kind="percent",
+        percent=Decimal(10),
+        maximum_discount=Decimal("7.50"),
+        minimum_basket=Decimal(1200),
+        valid_days=7,
     )
     told = understand(mail(project, "win_back_sorry", off), TODAY)
     assert told is not None
