@@ -27,12 +27,14 @@ def outcomes(
     before: Window,
     margin: float,
 ) -> pd.DataFrame:
-    """For each of ``customers``, in their order: customer_id, ``OUTCOMES`` in ``window``, ``COVARIATES`` in ``before``.
+    """For each of ``customers``, in their order: customer_id, ``OUTCOMES`` and ``days_to_order`` in ``window``,
+    ``COVARIATES`` in ``before``.
 
     Takes the canonical orders, order lines and events. What counts as a purchase is what counts for the label:
     ``retained`` (1 or 0) is whether there was any, the opposite of the label churned. ``revenue`` is what the shop
     received in its currency, ``margin`` the share of it that it keeps; ``visited`` (1 or 0) whether there was an event
-    of ``VISITS``. All are float64; a customer of whom nothing is known has zeros.
+    of ``VISITS``; ``days_to_order`` the days from the window's start to the first purchase in it, NaN if there is none.
+    All are float64; a customer of whom nothing is known has zeros.
     """
     found = pd.DataFrame({"customer_id": np.asarray(customers, dtype=object)})
     bought = _of(purchases(orders, order_lines), "ordered_at", found["customer_id"], Window(before.start, window.end))
@@ -48,7 +50,10 @@ def outcomes(
         found[f"revenue{suffix}"] = found["customer_id"].map(totals.sum()).fillna(0).to_numpy(float)
         found[f"visited{suffix}"] = visited.to_numpy(float)
     found["margin"] = margin * found["revenue"]
-    return found[["customer_id", *OUTCOMES, *COVARIATES]]
+    first = _of(bought, "ordered_at", found["customer_id"], window).groupby("customer_id")["ordered_at"].min()
+    days = (first - pd.Timestamp(window.start)).dt.total_seconds() / 86_400
+    found["days_to_order"] = found["customer_id"].map(days).to_numpy(float)
+    return found[["customer_id", *OUTCOMES, "days_to_order", *COVARIATES]]
 
 
 def _of(rows: pd.DataFrame, time: str, customers: pd.Series, span: Window) -> pd.DataFrame:

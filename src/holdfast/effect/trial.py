@@ -21,17 +21,20 @@ ASSIGNED = ("customer_id", "arm", "propensity", "probability", "value", "tier", 
 REPORTED = ("exposed", "discount")
 """Columns of what became of the assignment: a message went out; what redeemed coupons took off."""
 
+CUSTOMERS = (*ASSIGNED, *REPORTED, "contact_cost")
+"""Columns of ``Trial.customers``: the last is what the messages that went out to the customer cost."""
+
 
 @dataclass(frozen=True)
 class Trial:
     """A campaign run as an experiment, with one row of ``customers`` for each assigned customer, sorted by id.
 
-    ``customers`` holds ``ASSIGNED`` and ``REPORTED``: customer_id; the arm assigned; ``propensity``, the probability
-    with which chance gave this very arm (NaN where chance had no part); ``probability`` of churn and ``value``
-    (expected spend within the horizon) as they were scored, with tier and persona (NaN or None where nobody scored);
-    ``cost``, what treating was expected to cost; ``exposed``, whether a message was sent, or may have been;
-    ``discount``, what the customer's redeemed coupons of this run took off within the window. Everybody counts in the
-    arm assigned, whatever was sent to whom (intention to treat).
+    ``customers`` holds ``CUSTOMERS``: customer_id; the arm assigned; ``propensity``, the probability with which chance
+    gave this very arm (NaN where chance had no part); ``probability`` of churn and ``value`` (expected spend within the
+    horizon) as they were scored, with tier and persona (NaN or None where nobody scored); ``cost``, what treating was
+    expected to cost; ``exposed``, whether a message was sent, or may have been; ``discount``, what the customer's
+    redeemed coupons of this run took off within the window; ``contact_cost``, what the messages that went out cost.
+    Everybody counts in the arm assigned, whatever was sent to whom (intention to treat).
 
     ``arms`` gives each treatment arm's cost of one message, control not among them. Outcomes are observed in
     ``window``, and covariates in ``before``, as many days up to the cutoff. ``margin`` is the share of a sale that the
@@ -62,20 +65,43 @@ class Trial:
         return round((self.window.end - self.window.start).total_seconds() / 86_400)
 
     def results(self, outcomes: pd.DataFrame) -> pd.DataFrame:
-        """``customers`` with their ``outcomes`` (``holdfast.effect.outcomes``) and ``contact_cost`` and ``net``.
+        """``customers`` with their ``outcomes`` (``holdfast.effect.outcomes``) and ``net``.
 
-        ``contact_cost`` is that of the message if one was sent. ``net`` is the margin after offer and contact cost. The
-        shop's amounts are what it receives after coupons, so that a discount ``d`` has left the revenue ``r`` already:
-        the goods cost (1 − m)(r + d), and what is left of r is m·r − (1 − m)·d.
+        ``net`` is the margin after offer and contact cost. The shop's amounts are what it receives after coupons, so
+        that a discount ``d`` has left the revenue ``r`` already: the goods cost (1 − m)(r + d), and what is left of r
+        is m·r − (1 − m)·d.
         """
         joined = self.customers.merge(outcomes, on="customer_id", how="left", validate="one_to_one")
         missing = int(joined["retained"].isna().sum())
         if missing:
             raise CampaignError(f"{self.campaign_id}: {missing} assigned customers have no outcome row. Ask for all.")
-        per_message = joined["arm"].map({CONTROL: 0.0, **self.arms}).to_numpy(float)
-        joined["contact_cost"] = np.where(joined["exposed"], per_message, 0.0)
         joined["net"] = joined["margin"] - (1 - self.margin) * joined["discount"] - joined["contact_cost"]
         return joined
+
+
+def trial_of(run: CampaignRun, assigned: pd.DataFrame, days: int, zone: ZoneInfo, margin: float) -> Trial:
+    """The trial of a planned run; ``assigned`` has ``ASSIGNED`` and ``REPORTED``, a row a customer.
+
+    Raises CampaignError when nobody was assigned.
+    """
+    if assigned.empty:
+        raise CampaignError(
+            f"{run.id} assigned nobody: its audience was empty, or nobody passed the send gate, so there is no effect "
+            "to read"
+        )
+    window, before = outcome_windows(run.cutoff, days, zone)
+    arms = {arm.name: float(arm.cost_per_contact) for arm in run.campaign.arms}
+    return Trial(
+        campaign_id=run.id,
+        cutoff=run.cutoff,
+        planned_at=run.planned_at,
+        window=window,
+        before=before,
+        arms=arms,
+        margin=margin,
+        customers=_with_contact_cost(assigned, arms),
+        stopped_at=run.stopped_at,
+    )
 
 
 def imported_trial(
@@ -102,24 +128,25 @@ def imported_trial(
         )
     cutoff = started_at.astimezone(zone).date()
     window, before = outcome_windows(cutoff, days, zone)
-    customers = assigned[["customer_id", "arm", "propensity"]].sort_values("customer_id", ignore_index=True)
+    arms = dict.fromkeys(sorted(set(assigned["arm"]) - {CONTROL}), contact_cost)
+    customers = assigned[["customer_id", "arm", "propensity"]].assign(
+        probability=np.nan,
+        value=np.nan,
+        tier=None,
+        persona=None,
+        cost=0.0,
+        exposed=assigned["customer_id"].isin(deliveries["customer_id"]),
+        discount=0.0,
+    )
     return Trial(
         campaign_id=campaign_id,
         cutoff=cutoff,
         planned_at=started_at,
         window=window,
         before=before,
-        arms=dict.fromkeys(sorted(set(customers["arm"]) - {CONTROL}), contact_cost),
+        arms=arms,
         margin=margin,
-        customers=customers.assign(
-            probability=np.nan,
-            value=np.nan,
-            tier=None,
-            persona=None,
-            cost=0.0,
-            exposed=customers["customer_id"].isin(deliveries["customer_id"]),
-            discount=0.0,
-        ),
+        customers=_with_contact_cost(customers, arms),
         imported=True,
     )
 
@@ -129,25 +156,8 @@ def outcome_windows(cutoff: date, days: int, zone: ZoneInfo) -> tuple[Window, Wi
     return windows.horizon(cutoff, days, zone), windows.observation_window(cutoff, days, zone)
 
 
-def trial_of(run: CampaignRun, assigned: pd.DataFrame, days: int, zone: ZoneInfo, margin: float) -> Trial:
-    """The trial of a planned run; ``assigned`` has ``ASSIGNED`` and ``REPORTED``, a row a customer.
-
-    Raises CampaignError when nobody was assigned.
-    """
-    if assigned.empty:
-        raise CampaignError(
-            f"{run.id} assigned nobody: its audience was empty, or nobody passed the send gate, so there is no effect "
-            "to read"
-        )
-    window, before = outcome_windows(run.cutoff, days, zone)
-    return Trial(
-        campaign_id=run.id,
-        cutoff=run.cutoff,
-        planned_at=run.planned_at,
-        window=window,
-        before=before,
-        arms={arm.name: float(arm.cost_per_contact) for arm in run.campaign.arms},
-        margin=margin,
-        customers=assigned[[*ASSIGNED, *REPORTED]].sort_values("customer_id", ignore_index=True),
-        stopped_at=run.stopped_at,
-    )
+def _with_contact_cost(customers: pd.DataFrame, arms: Mapping[str, float]) -> pd.DataFrame:
+    """``CUSTOMERS``, sorted by id; each message that went out cost what its arm's messages cost."""
+    per_message = customers["arm"].map({CONTROL: 0.0, **arms}).to_numpy(float)
+    costed = customers.assign(contact_cost=np.where(customers["exposed"], per_message, 0.0))
+    return costed[[*CUSTOMERS]].sort_values("customer_id", ignore_index=True)

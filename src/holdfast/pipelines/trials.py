@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -61,16 +62,19 @@ class Trials:
 
     def observed(self, trial: Trial) -> Evidence:
         """The trial with what the lake knows of its outcomes."""
-        found = outcomes(
+        return Evidence(trial, trial.results(self.outcomes(trial, trial.customers["customer_id"].tolist())))
+
+    def outcomes(self, trial: Trial, customers: Sequence[str]) -> pd.DataFrame:
+        """What the lake knows that these customers, assigned or not, did within the trial's windows."""
+        return outcomes(
             read(self.lake, "orders"),
             read(self.lake, "order_lines"),
             read(self.lake, "events"),
-            trial.customers["customer_id"].tolist(),
+            customers,
             window=trial.window,
             before=trial.before,
             margin=trial.margin,
         )
-        return Evidence(trial, trial.results(found))
 
     def _imported(self, table: str, campaign_id: str) -> pd.DataFrame:
         rows = read(self.lake, table)

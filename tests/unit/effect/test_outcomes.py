@@ -39,6 +39,7 @@ def test_orders_revenue_and_margin_count_within_the_window_and_apart_from_what_c
         "revenue": 24,
         "margin": 6,
         "visited": 0,
+        "days_to_order": 0,
         "retained_before": 1,
         "orders_before": 1,
         "revenue_before": 7,
@@ -51,6 +52,7 @@ def test_customers_come_in_the_order_asked_and_silence_is_zero() -> None:
     assert rows.index.tolist() == ["zoe", "ann"]
     assert rows["revenue"].tolist() == [0, 10]
     assert rows["retained"].tolist() == [0, 1]
+    assert rows["days_to_order"].tolist() == pytest.approx([float("nan"), 4.5], nan_ok=True)
 
 
 @pytest.mark.parametrize(("kind", "visited"), [("view", 1), ("cart", 1), ("support", 0), ("return", 0)])
