@@ -29,6 +29,7 @@ from holdfast import (
     outbox_cli,
     preferences_cli,
     quarantine_cli,
+    simulate_cli,
     source_cli,
     terminal,
 )
@@ -184,6 +185,8 @@ def _local_mailbox() -> ExitStack:
 
 _command(horizon_cli.horizon)
 _command(backtest_cli.backtest)
+_command(simulate_cli.simulate)
+_command(simulate_cli.rehearse)
 
 
 @_command
@@ -205,7 +208,7 @@ def report(cutoff: Cutoff = None) -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)))
+    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), wiring.now()))
 
 
 @_command

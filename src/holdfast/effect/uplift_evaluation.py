@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from holdfast.effect.randomised import Randomised
 from holdfast.effect.learners import Comparison, Effect, Learner
+from holdfast.effect.randomised import Randomised
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.resampling import Interval, Resamples
 

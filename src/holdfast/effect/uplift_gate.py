@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.campaign import knapsack
-from holdfast.effect.randomised import Randomised
 from holdfast.effect.learners import Learner, learner
 from holdfast.effect.policy_value import Gain, gains, scores
+from holdfast.effect.randomised import Randomised
 from holdfast.effect.uplift_evaluation import Ranking, out_of_fold, rank
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.promotion import Check, Verdict
@@ -153,7 +153,11 @@ def _rankings(on: Randomised, effects: Matrix, terms: Terms) -> dict[str, Rankin
     for place, name in enumerate(on.arms, 1):
         rows = on.against_control(place)
         found[name] = rank(
-            on.comparison(place), effects[rows, place - 1], on.customers[rows], min(terms.resamples, _RANKING_RESAMPLES), terms.seed
+            on.comparison(place),
+            effects[rows, place - 1],
+            on.customers[rows],
+            min(terms.resamples, _RANKING_RESAMPLES),
+            terms.seed,
         )
     return found
 

@@ -51,9 +51,7 @@ def test_the_gain_curve_is_the_mean_outcome_added_by_treating_so_many() -> None:
 def test_the_qini_does_not_depend_on_the_share_treated() -> None:
     half, most = trial(20_000, seed=1), trial(20_000, seed=1, share=0.8)
     truth = effect_of(customers(20_000, 1), 0.2)
-    found = [
-        rank(on.comparison(1), truth[on.against_control(1)], on.customers, 0, 0).auuc for on in (half, most)
-    ]
+    found = [rank(on.comparison(1), truth[on.against_control(1)], on.customers, 0, 0).auuc for on in (half, most)]
     assert found[0] == pytest.approx(found[1], abs=0.02)
 
 

@@ -54,7 +54,11 @@ def test_a_handful_of_customers_proves_nothing() -> None:
 
 def test_policies_keep_to_the_share_of_customers() -> None:
     on = trial(1_000, seed=1, cost=1.0)
-    for policy in (at_random(on, 0.3), by_merit(on, on.values[:, 1], 0.3), policy_of(on, np.full((1_000, 1), 2.0), 0.3)):
+    for policy in (
+        at_random(on, 0.3),
+        by_merit(on, on.values[:, 1], 0.3),
+        policy_of(on, np.full((1_000, 1), 2.0), 0.3),
+    ):
         assert policy.sum(axis=1) == pytest.approx(np.ones(1_000))
         assert policy[:, 1].mean() == pytest.approx(0.3)
 
