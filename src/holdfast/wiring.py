@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
@@ -19,7 +20,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample
+from holdfast.adapters import clock, environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
@@ -27,8 +28,10 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -92,6 +95,8 @@ from holdfast.pipelines.trials import Trials
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -99,6 +104,17 @@ if TYPE_CHECKING:
 
 def settings() -> Settings:
     return Settings()
+
+
+def now() -> datetime:
+    """The time by which the product acts: real, or a rehearsal's."""
+    return clock.now(settings().home)
+
+
+def _clock() -> Callable[[], datetime]:
+    """``now`` for whoever asks it thousands of times a second: the real clock is asked at once."""
+    home = settings().home
+    return partial(clock.now, home) if clock.is_rehearsal(home) else partial(datetime.now, UTC)
 
 
 def prepare() -> Settings:
@@ -125,7 +141,7 @@ def feature_store() -> FeastStore:
     return FeastStore(
         here.feast_repo,
         here.feast_offline,
-        datetime.now(UTC),
+        now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
     )
@@ -171,7 +187,7 @@ def ingest() -> Ingest:
         lake=lake(),
         vault=SqlVault(_engine()),
         quality=quality(),
-        now=datetime.now(UTC),
+        now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
     )
@@ -368,7 +384,7 @@ def public_app() -> FastAPI:
         signed_by = [key_of(key.get_secret_value()) for key in keys]
         act = report_hook(feedback, channel) if channel else redemption_hook(operations())
         hooks[name] = Inbound(signed_by, act)
-    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
 
 def serve_public() -> None:
@@ -378,6 +394,68 @@ def serve_public() -> None:
     here = settings()
     # No access log: the path of a preference page is its key.
     uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store, time_now = settings(), feature_store(), _clock()
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=_stored_id,
+        clock=time_now,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, time_now),
+        clock=time_now,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def _stored_id(customer_id: str) -> str:
+    """The id under which the stores know a customer whom another service calls by the shop's own id."""
+    return customer_id
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.loopback,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
@@ -409,6 +487,11 @@ def campaign(name: str) -> Campaign:
 
 def mail_channel() -> SmtpChannel:
     here = settings()
+    if clock.is_rehearsal(here.home) and here.smtp_host not in (here.loopback, "localhost"):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its mail stays on this machine and cannot go to {here.smtp_host}. Unset "
+            "HOLDFAST_SMTP_HOST."
+        )
     return SmtpChannel(
         SmtpServer(
             host=here.smtp_host,
@@ -427,7 +510,13 @@ def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
     rules_of = load(here.channels_file, configured.Channels)
-    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+    webhooks = [name for name, rule in rules_of.channels.items() if rule.kind == "webhook"]
+    if webhooks and clock.is_rehearsal(here.home):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its messages stay on this machine, but {here.channels_file} sends by webhook "
+            f"({', '.join(webhooks)}). Point HOLDFAST_CHANNELS at a file without."
+        )
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, now)
 
 
 def links() -> Links:
@@ -477,15 +566,16 @@ def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
 
 def due_batches(lane: str) -> list[dict[str, Any]]:
     """The batches of all due messages that leave by the lane."""
-    now, shards = datetime.now(UTC), rules().outreach.shards
+    present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+    ready = [one for one, at in due.items() if at and at <= present]
+    return [asdict(Batch(one, shard, shards)) for one in ready for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
-    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+    return sending().send(Batch(**batch), now, time.sleep)
 
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
@@ -617,6 +707,21 @@ def reporting() -> Reporting:
 def land_sample(until: date, share: float) -> sample.Landed:
     """Land the Complete Journey's history up to ``until`` for this share of its customers."""
     return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def shop_config(path: Path | None = None) -> ShopConfig:
+    """What the simulated shop is like, by default as ``config/simulator.yaml`` says."""
+    return load(path or settings().project / "config" / "simulator.yaml", ShopConfig)
+
+
+def simulate(
+    out: Path, *, config: Path | None, customers: int, days: int, seed: int, truth_days: int
+) -> simulated_files.Simulated:
+    """Simulate a shop into ``out``. Raises SettingsError when the folder holds anything already."""
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} is not empty, and simulated files must not mix with others. Name a new folder.")
+    shop = SimulatedShop(shop_config(config), customers, seed)
+    return simulated_files.simulate(shop, days, out, truth_days)
 
 
 def write_suites() -> list[Path]:

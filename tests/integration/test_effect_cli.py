@@ -63,7 +63,7 @@ def test_a_run_is_read_with_its_effects_and_checks(home: Path, capfd: pytest.Cap
     assert told.startswith("Kept ")
     assert "treated customers for 28 days" in told
     assert "sample ratio" in told
-    assert "0 of 199 treated customers were sent the message" in told  # nobody was sent anything, and everybody counts all the same
+    assert "0 of 199 treated customers were sent the message" in told  # and everybody counts all the same
     assert not wiring.lake().exists("readouts")
 
 
