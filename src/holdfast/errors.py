@@ -59,6 +59,10 @@ class CampaignError(HoldfastError):
     """A campaign's definition or state does not allow what was asked."""
 
 
+class NobodyAssignedError(CampaignError):
+    """A campaign run or imported campaign assigned nobody, so that there is no effect to read."""
+
+
 class ChannelError(HoldfastError):
     """A message could not be handed to its channel; nothing is known to have been delivered."""
 

@@ -247,14 +247,14 @@ def _told(reading: Reading, days: int, currency: str) -> str:
         f"{100 * retained.difference:+.1f} points, {100 * retained.low:+.1f} to {100 * retained.high:+.1f} "
         f"at {100 * retained.confidence:.3g} %"
     )
-    share = f"of {reading.customers:,} treated customers"
+    treated = f"{reading.customers:,} treated customers"
     if retained.low > 0:
         cost = f", at {reading.cost_per_kept.value:,.2f} {currency} each" if reading.cost_per_kept else ""
-        told = f"kept {kept.value:,.0f} ({kept.low:,.0f} to {kept.high:,.0f}) {share} for {days} days{cost}"
+        told = f"kept {kept.value:,.0f} ({kept.low:,.0f} to {kept.high:,.0f}) of {treated} for {days} days{cost}"
     elif retained.high < 0:
-        told = f"lost {-kept.value:,.0f} {share} who would have stayed: the campaign did harm"
+        told = f"lost {-kept.value:,.0f} of {treated} who would have stayed: the campaign did harm"
     else:
-        told = f"no effect on retention is shown {share}"
+        told = f"no effect on retention is shown among {treated}"
     money = f"net {gained.value:+,.0f} {currency}"
     if gained.low is not None and gained.high is not None:
         money += f" ({gained.low:+,.0f} to {gained.high:+,.0f})"

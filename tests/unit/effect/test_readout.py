@@ -76,7 +76,7 @@ def test_customers_kept_and_money_and_the_cost_of_each() -> None:
 
 def test_what_is_not_shown_is_not_claimed() -> None:
     found = read(*counted((1_000, 500), (4_000, 2_040)))
-    assert found.claim.startswith("No effect on retention is shown of 4,000 treated customers (+1.0 points, -2.")
+    assert found.claim.startswith("No effect on retention is shown among 4,000 treated customers (+1.0 points, -2.")
     assert found.readings[0].cost_per_kept.high is None  # it may be that nobody was kept
 
 
