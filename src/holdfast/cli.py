@@ -27,6 +27,7 @@ from holdfast import (
     model_cli,
     outbox_cli,
     preferences_cli,
+    privacy_cli,
     quarantine_cli,
     source_cli,
     terminal,
@@ -56,6 +57,7 @@ app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
+app.add_typer(privacy_cli.app, name="privacy")
 
 
 class Sample(StrEnum):

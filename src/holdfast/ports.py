@@ -152,6 +152,10 @@ class Vault(Protocol):
         """As Lake.append, for tables whose home is the vault. A later contact replaces the customer's earlier one."""
         ...
 
+    def identify(self, own_ids: Mapping[str, str]) -> None:
+        """Keep the shop's own id of these customers, by pseudonym; those known already stay as they are."""
+        ...
+
 
 @dataclass(frozen=True)
 class FeaturesAsOf:
