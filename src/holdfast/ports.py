@@ -238,6 +238,10 @@ class FeatureStore(HistoricalFeatures, Protocol):
         """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
         ...
 
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        """Serve no score of these customers any more."""
+        ...
+
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Put scores online. Columns: customer_id, event_timestamp, and those of ``holdfast.scores.SCORE_FIELDS``."""
         ...
@@ -452,6 +456,10 @@ class RepliesTransaction(Protocol):
 
     def choices(self, customer_id: str) -> list[Choice]:
         """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def profiled(self, customer_id: str) -> bool:
+        """Whether the customer may be scored: they objected neither to profiling nor to direct marketing as such."""
         ...
 
     def decide(self, decision: Decision) -> None:

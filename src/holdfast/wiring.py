@@ -395,7 +395,7 @@ def rebuild() -> Rebuild:
 
 
 def scoring() -> Scoring:
-    return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+    return Scoring(lake(), feature_store(), registry(), _scratch(), rules(), objectors=vault().objectors)
 
 
 def preview_messages(template: str, channel: str, own_id: str | None, at: datetime) -> dict[str, Envelope]:

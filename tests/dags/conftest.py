@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CUTOFF = "2017-11-26"
 SHARE = 0.12
 """Of the sample's households: about 300."""
-LIKE = "682"
+LIKE = "2210"
 """A household whose every deed the canary does too: at risk at the cutoff, and written to."""
 
 

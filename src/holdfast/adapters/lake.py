@@ -115,11 +115,12 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        dataset = _dataset(self._open(table, version))
-        chosen = _filter(where or {}, dataset.schema)
-        wanted = list(columns) if columns is not None else dataset.schema.names
-        stored = [name for name in wanted if name in dataset.schema.names]
+        opened = self._open(table, version)
         try:
+            dataset = _dataset(opened)
+            chosen = _filter(where or {}, dataset.schema)
+            wanted = list(columns) if columns is not None else dataset.schema.names
+            stored = [name for name in wanted if name in dataset.schema.names]
             frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
         except FileNotFoundError as error:
             raise MissingDataError(
@@ -221,14 +222,15 @@ class DeltaLake:
             target.optimize.compact(writer_properties=_unindexed())
         return Compacted(table, before, len(target.file_uris()))
 
-    def holding(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
-        """The table's data files, earlier versions' too, that hold a row whose column values are among ``where``'s."""
-        found = []
-        for path in sorted((self._root / table).glob("*.parquet")):
-            file = ds.dataset(path)
-            if set(where) <= set(file.schema.names) and file.count_rows(filter=_filter(where, file.schema)):
-                found.append(path)
-        return found
+    def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
+        """The data files of earlier versions alone that hold a row whose column values are among ``where``'s."""
+        present = {Path(file).name for file in self._open(table).file_uris()}
+        schema = _dataset(self._open(table)).schema
+        return [
+            path
+            for path in sorted((self._root / table).glob("*.parquet"))
+            if path.name not in present and ds.dataset(path, schema).count_rows(filter=_filter(where, schema))
+        ]
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
         """Delete the rows whose column values are among ``where``'s, and from disk every file that ever held one.
@@ -238,10 +240,8 @@ class DeltaLake:
         """
         if len(self.read(table, list(where), where)):
             _with_retries(lambda: self._open(table).delete(_by_digest(where), writer_properties=_unindexed()))
-        present = {Path(file).name for file in self._open(table).file_uris()}
-        for path in self.holding(table, where):
-            if path.name not in present:
-                path.unlink()
+        for path in self.outdated(table, where):
+            path.unlink()
 
     def columns(self, table: str) -> list[str]:
         """The table's columns."""

@@ -30,8 +30,8 @@ class ErasableLake(Lake, Protocol):
 
     def columns(self, table: str) -> list[str]: ...
 
-    def holding(self, table: str, where: Mapping[str, Sequence[Any]]) -> Sequence[Path]:
-        """The data files, those of earlier versions too, that hold such a row."""
+    def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> Sequence[Path]:
+        """The data files of earlier versions alone that hold such a row."""
         ...
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
@@ -58,7 +58,7 @@ class LakeRows:
         rows = self.lake.read(table, None, where)
         yield from ({"table": table, **row} for row in _records(rows))
         if rows.empty:  # an erasure broken off
-            yield from ({"table": table, "earlier version": path.name} for path in self.lake.holding(table, where))
+            yield from ({"table": table, "earlier version": path.name} for path in self.lake.outdated(table, where))
 
     def _places(self, person: Person) -> list[tuple[str, Mapping[str, Sequence[str]]]]:
         """Tables and whose rows; order lines come before the orders that say whose they are."""
@@ -143,9 +143,10 @@ class QuarantineRows:
 
     def _read(self, where: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
         rows = self.lake.read(QUARANTINE, None, where)
+        rows = rows[rows["rule"] != landed.ERASED]
         yield from _records(rows)
         if rows.empty:
-            yield from ({"earlier version": path.name} for path in self.lake.holding(QUARANTINE, where))
+            yield from ({"earlier version": path.name} for path in self.lake.outdated(QUARANTINE, where))
 
 
 def _records(rows: pd.DataFrame) -> Iterator[Row]:

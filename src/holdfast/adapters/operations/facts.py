@@ -56,13 +56,14 @@ class Facts:
         return self._are(select(ContactRow.customer_id).where(flag, self._among(ContactRow.customer_id)))
 
     def consents(self, purpose: str, channel: str) -> npt.NDArray[np.object_]:
-        """The latest decision ("given", "withdrawn"); None where none was ever recorded."""
+        """The latest decision about the channel or all ("given", "withdrawn"); None where none was ever recorded."""
         # Of two decisions recorded at the same instant the withdrawal counts: "withdrawn" sorts after "given".
         latest_first = (ConsentRow.recorded_at.desc(), ConsentRow.status.desc())
         rank = func.row_number().over(partition_by=ConsentRow.customer_id, order_by=latest_first).label("rank")
         ranked = (
             select(ConsentRow.customer_id, ConsentRow.status, rank)
-            .where(ConsentRow.purpose == purpose, ConsentRow.channel == channel, self._among(ConsentRow.customer_id))
+            .where(ConsentRow.purpose == purpose, ConsentRow.channel.in_([channel, ALL_CHANNELS]))
+            .where(self._among(ConsentRow.customer_id))
             .subquery()
         )
         query = select(ranked.c.customer_id, ranked.c.status).where(ranked.c.rank == 1)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from holdfast.adapters.operations import audit, database
 from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, DeliveryRow, OutboxRow, SuppressionRow
-from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate
+from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate, objected
 from holdfast.campaign.feedback import ALL_CHANNELS, Decision, SuppressionReason
 from holdfast.campaign.replies import CHANNELS, LIFTED_BY_CUSTOMER, MARKETING, Addressee, Choice, Told
 
@@ -69,6 +69,10 @@ class SqlReplies:
                 )
             )
         return choices
+
+    def profiled(self, customer_id: str) -> bool:
+        mine = objected().where(ConsentRow.customer_id == customer_id)
+        return self._connection.execute(mine).first() is None
 
     def decide(self, decision: Decision) -> None:
         change_gate(self._connection)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, GateRow, IdentityRow, LoadedBatchRow
 from holdfast.adapters.operations.sealing import DataKey, Keyring, Wrapped
 from holdfast.campaign.eligibility import has_one_recipient
+from holdfast.campaign.feedback import ALL_CHANNELS
+from holdfast.campaign.replies import MARKETING, PROFILING
 from holdfast.errors import SettingsError
 from holdfast.schemas import CONSENTS, CONTACTS, TABLES, Home
 
@@ -115,6 +133,11 @@ class SqlVault:
         key = required(self._keyring).open(customer_id, wrapped_of(row))
         return {name: value for name in _SEALED if (value := key.open(name, getattr(row, name))) is not None}
 
+    def objectors(self) -> frozenset[str]:
+        """The customers who must not be profiled, see ``objected``."""
+        with database.reading(self._engine) as connection:
+            return frozenset(connection.scalars(objected()))
+
     def anyone(self) -> str | None:
         """The pseudonym of some customer whose own id is kept; None where there is none."""
         with database.reading(self._engine) as connection:
@@ -132,6 +155,24 @@ def required(keyring: Keyring | None) -> Keyring:
 def wrapped_of(row: Row[Any]) -> Wrapped:
     """The data key in a row of identities, or one joined to it."""
     return Wrapped(row.key_id, row.data_key)
+
+
+def objected() -> Select[str]:
+    """The customers who objected to profiling, or to direct marketing as such, and have not allowed it again since.
+
+    Marketing by all channels withdrawn is such an objection (GDPR, Art. 21(2) and (3)); one channel withdrawn is not.
+    """
+
+    def latest(status: str, *more: ColumnElement[bool]) -> ColumnElement[datetime | None]:
+        return func.max(case((and_(ConsentRow.status == status, *more), ConsentRow.recorded_at)))
+
+    withdrawn, given = latest("withdrawn", ConsentRow.channel == ALL_CHANNELS), latest("given")
+    return (
+        select(ConsentRow.customer_id)
+        .where(ConsentRow.purpose.in_([MARKETING, PROFILING]))
+        .group_by(ConsentRow.customer_id, ConsentRow.purpose)
+        .having(withdrawn.is_not(None), or_(given.is_(None), given <= withdrawn))
+    )
 
 
 def audit_name(connection: Connection, customer_id: str) -> str:
