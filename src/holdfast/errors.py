@@ -59,6 +59,10 @@ class CampaignError(HoldfastError):
     """A campaign's definition or state does not allow what was asked."""
 
 
+class PrivacyError(HoldfastError):
+    """A person's right cannot be served yet."""
+
+
 class ChannelError(HoldfastError):
     """A message could not be handed to its channel; nothing is known to have been delivered."""
 

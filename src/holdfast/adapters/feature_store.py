@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.online.configured import OnlineWriter
-from holdfast.adapters.online.layout import JOIN_KEY, Rows
+from holdfast.adapters.online.layout import JOIN_KEY, Rows, View
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
@@ -210,6 +210,20 @@ class FeastStore:
                 for view in views
             ),
         )
+
+    def held_online(self, customer_id: str) -> list[Mapping[str, Any]]:
+        """What is served of the customer: one row, or none."""
+        if not self._online.held(self.sdk.project, customer_id):
+            return []
+        served = self.online([customer_id]).iloc[0]
+        return [{str(name): value for name, value in served.items() if not pd.isna(value)}]
+
+    def erase_online(self, customer_id: str) -> None:
+        """Serve nothing of the customer any more; until the next materialisation, if offline rows are left."""
+        self._online.erase(self.sdk.project, [customer_id])
+
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        self._online.erase(self.sdk.project, customer_ids, View(SCORES_VIEW, SCORE_NAMES))
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)

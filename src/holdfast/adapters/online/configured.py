@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from holdfast.adapters.online.layout import Rows
+from holdfast.adapters.online.layout import Rows, View
 from holdfast.adapters.online.redis_reader import RedisReader
 from holdfast.adapters.online.redis_rows import RedisRows
 from holdfast.adapters.online.sqlite_reader import SqliteReader
@@ -29,6 +29,14 @@ class OnlineWriter(Protocol):
 
         Raises FeatureStoreError when the store cannot be reached or has not been set up.
         """
+        ...
+
+    def held(self, project: str, customer: str) -> int:
+        """How many values the store holds of the customer, over all views."""
+        ...
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        """Delete all that the store holds of the customers, or one view's values, past recovery from its file."""
         ...
 
     def explained(self) -> AbstractContextManager[None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, repeat
 from typing import Any
 
-from holdfast.adapters.online.layout import Rows, entity_keys, timestamp, values
+from holdfast.adapters.online.layout import Rows, View, entity_keys, timestamp, values
 from holdfast.errors import FeatureStoreError
 
 # KEYS[1]: a customer. ARGV: the field of the view's event time, that time, then field after value. Comparing and
@@ -54,10 +54,29 @@ class RedisRows:
         self._url = url
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
+        with self.explained(), closing(self._client()) as client:
+            return _write(client, project, batches)
+
+    def held(self, project: str, customer: str) -> int:
+        with self.explained(), closing(self._client()) as client:
+            [key] = entity_keys([customer])
+            return int(client.hlen(key + project.encode()))
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        with self.explained(), closing(self._client()) as client:
+            pipeline = client.pipeline(transaction=False)
+            for key in entity_keys(customers):
+                if view is None:
+                    pipeline.unlink(key + project.encode())
+                else:
+                    fields = [hash_field(view.name, feature) for feature in view.features]
+                    pipeline.hdel(key + project.encode(), f"_ts:{view.name}", *fields)
+            pipeline.execute()
+
+    def _client(self) -> Any:
         from redis import Redis
 
-        with self.explained(), closing(Redis.from_url(self._url)) as client:
-            return _write(client, project, batches)
+        return Redis.from_url(self._url)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
