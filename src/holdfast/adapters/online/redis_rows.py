@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from holdfast.adapters.online.layout import Rows, entity_keys, timestamp, values
-from holdfast.errors import FeatureStoreError
+from holdfast.errors import UnavailableError
 
 # KEYS[1]: a customer. ARGV: the field of the view's event time, that time, then field after value. Comparing and
 # writing are one step for every other client, so that two writers cannot interleave. A Timestamp message is the byte
@@ -42,6 +42,10 @@ return 1
 """
 
 
+TIMEOUTS = {"socket_connect_timeout": 10, "socket_timeout": 30}
+"""Seconds that a server may take to be reached and to answer; redis-py by itself waits for ever."""
+
+
 class RedisRows:
     """The OnlineWriter on the Redis server at ``url``: one hash a customer, with the fields of every view.
 
@@ -56,7 +60,7 @@ class RedisRows:
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         from redis import Redis
 
-        with self.explained(), closing(Redis.from_url(self._url)) as client:
+        with self.explained(), closing(Redis.from_url(self._url, **TIMEOUTS)) as client:
             return _write(client, project, batches)
 
     @contextmanager
@@ -66,7 +70,7 @@ class RedisRows:
         try:
             yield
         except RedisError as error:
-            raise FeatureStoreError(
+            raise UnavailableError(
                 f"the Redis online store cannot be reached or refuses to serve: {error}. Check "
                 "HOLDFAST_FEAST_ONLINE_URL and the server; what was written is whole, and a repeated run completes it."
             ) from error

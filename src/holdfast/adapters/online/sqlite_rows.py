@@ -10,9 +10,11 @@ from itertools import compress, repeat
 from pathlib import Path
 
 from holdfast.adapters.online.layout import Rows, entity_keys, texts, values
+from holdfast.adapters.storage import of_database
 from holdfast.errors import FeatureStoreError
 
 LOCK_SECONDS = 60
+_SETTING = "HOLDFAST_FEAST_ONLINE_URL"
 _KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables a statement
 
 
@@ -27,15 +29,20 @@ class SqliteRows:
         self._path = path
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
-        opened = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
-        with self.explained(), closing(opened) as connection:
+        with self.explained(), closing(self._open()) as connection:
             return sum(_write(connection, project, rows) for rows in batches)
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            told = of_database(error, f"the online store {self._path}", _SETTING)
+            if told is not None:
+                raise told from error
             raise FeatureStoreError(
                 f"the online store {self._path} cannot serve: {error}. Where a table is missing, run the features DAG "
                 "(or `feast apply`) first."
