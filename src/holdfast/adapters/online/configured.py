@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from holdfast.adapters.online.layout import Rows, View
 from holdfast.adapters.online.redis_reader import RedisReader
-from holdfast.adapters.online.redis_rows import RedisRows
+from holdfast.adapters.online.redis_rows import TIMEOUTS, RedisRows
 from holdfast.adapters.online.sqlite_reader import SqliteReader
 from holdfast.adapters.online.sqlite_rows import SqliteRows
 from holdfast.errors import SettingsError
@@ -27,7 +27,7 @@ class OnlineWriter(Protocol):
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         """Write every row that is not older than what the store holds; returns how many were written.
 
-        Raises FeatureStoreError when the store cannot be reached or has not been set up.
+        Raises UnavailableError when the store cannot be reached and FeatureStoreError when it has not been set up.
         """
         ...
 
@@ -82,7 +82,7 @@ def _file(parts: SplitResult) -> Path:
 
 def _connection_string(parts: SplitResult) -> str:
     """Feast's notation of a Redis address: ``host:port,name=value,…``, values as JSON."""
-    options = {"db": parts.path.strip("/")}
+    options = {"db": parts.path.strip("/"), **{name: str(seconds) for name, seconds in TIMEOUTS.items()}}
     if parts.scheme == "rediss":
         options["ssl"] = "true"
     if parts.username:

@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from holdfast.adapters.online.layout import Rows, View, entity_keys, timestamp, values
-from holdfast.errors import FeatureStoreError
+from holdfast.errors import UnavailableError
 
 # KEYS[1]: a customer. ARGV: the field of the view's event time, that time, then field after value. Comparing and
 # writing are one step for every other client, so that two writers cannot interleave. A Timestamp message is the byte
@@ -40,6 +40,10 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
+
+
+TIMEOUTS = {"socket_connect_timeout": 10, "socket_timeout": 30}
+"""Seconds that a server may take to be reached and to answer; redis-py by itself waits for ever."""
 
 
 class RedisRows:
@@ -76,7 +80,7 @@ class RedisRows:
     def _client(self) -> Any:
         from redis import Redis
 
-        return Redis.from_url(self._url)
+        return Redis.from_url(self._url, **TIMEOUTS)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -85,7 +89,7 @@ class RedisRows:
         try:
             yield
         except RedisError as error:
-            raise FeatureStoreError(
+            raise UnavailableError(
                 f"the Redis online store cannot be reached or refuses to serve: {error}. Check "
                 "HOLDFAST_FEAST_ONLINE_URL and the server; what was written is whole, and a repeated run completes it."
             ) from error
