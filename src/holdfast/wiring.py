@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -34,7 +34,7 @@ from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
+from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
@@ -50,12 +50,14 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
+from holdfast.effect.uplift_model import UpliftModel
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.pipelines import message_preview
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
@@ -68,6 +70,7 @@ from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.learn import Learning, Prepared
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
@@ -83,12 +86,15 @@ from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
+from holdfast.pipelines.uplift_scores import UpliftScoring
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+_Model = TypeVar("_Model", ServedModel, UpliftModel)
 
 
 def settings() -> Settings:
@@ -125,9 +131,18 @@ def feature_store() -> FeastStore:
     )
 
 
-def registry() -> MlflowRegistry:
+def registry() -> MlflowRegistry[ServedModel]:
+    return _registry(CHURN)
+
+
+def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
+    """Where the uplift models of the campaign are kept."""
+    return _registry(uplift_of(campaign))
+
+
+def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
+    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -483,6 +498,31 @@ def alerting() -> Alerting:
         shop=shop.name,
         currency=shop.currency,
     )
+
+
+def learning() -> Learning:
+    return Learning(trials(), feature_store(), uplift_registry, _scratch())
+
+
+def learning_campaigns() -> list[str]:
+    """The campaigns that learn: those that choose by uplift, or whose arms' shares follow what they bring."""
+    known = [campaign(name) for name in campaign_names()]
+    return [one.name for one in known if one.policy.by == "uplift" or one.arm_shares is not None]
+
+
+def weigh_uplift(prepared: Prepared, fitted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare the learners of one campaign and register the best (``Learning.weigh``)."""
+    pages, name = settings().mlflow_pages, prepared["campaign"]
+    return learning().weigh(
+        campaign(name), prepared, fitted, lambda version: f"{pages}/#/models/{uplift_of(name).name}/versions/{version}"
+    )
+
+
+def score_uplifts(cutoff: str) -> list[dict[str, Any]]:
+    """Predict what each arm does to each active customer, for every campaign that chooses by uplift."""
+    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules())
+    chosen = [campaign(name) for name in campaign_names()]
+    return [use_case.score(one, cutoff) for one in chosen if one.policy.by == "uplift"]
 
 
 def trials() -> Trials:

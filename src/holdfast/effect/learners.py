@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,12 +135,8 @@ def crossed(on: Comparison, base: Base, additive: bool) -> Effect:
     """
     treated, untreated = _outcomes(on, base)
     ones, given = np.ones(len(on)), on.treated
-    of_treated = base(
-        on.values[given], on.outcome[given] - untreated.predict(on.values[given]), ones[given], False
-    )
-    of_untreated = base(
-        on.values[~given], treated.predict(on.values[~given]) - on.outcome[~given], ones[~given], False
-    )
+    of_treated = base(on.values[given], on.outcome[given] - untreated.predict(on.values[given]), ones[given], False)
+    of_untreated = base(on.values[~given], treated.predict(on.values[~given]) - on.outcome[~given], ones[~given], False)
     share = float(on.propensity.mean())
     return Effect((Term(share, of_untreated), Term(1 - share, of_treated)))
 
@@ -224,7 +220,7 @@ class _Forest:
     forest: Any
     medians: Vector
 
-    form = "causal_forest"
+    form: ClassVar[str] = "causal_forest"
 
     def predict(self, values: Matrix) -> Vector:
         found: Vector = np.ravel(self.forest.predict(np.where(np.isnan(values), self.medians, values)))
@@ -283,7 +279,8 @@ def learner(name: str) -> Learner:
 def _outcomes(on: Comparison, base: Base) -> tuple[Regression, Regression]:
     """The outcome's regressions among the treated and the untreated."""
     of = [
-        base(on.values[side], on.outcome[side], np.ones(int(side.sum())), on.binary) for side in (on.treated, ~on.treated)
+        base(on.values[side], on.outcome[side], np.ones(int(side.sum())), on.binary)
+        for side in (on.treated, ~on.treated)
     ]
     return of[0], of[1]
 

@@ -51,7 +51,9 @@ class Gain:
     interval: Interval
 
 
-def gains(on: Randomised, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, resamples: int, seed: int) -> Mapping[str, Gain]:
+def gains(
+    on: Randomised, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, *, resamples: int, seed: int
+) -> Mapping[str, Gain]:
     """Each policy against the ``present`` one, on the same customers; ``of`` are their ``scores``.
 
     A policy has a row a customer and a column for the control and each arm: the probability of giving it. The intervals

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
 import pandas as pd
 
+from holdfast import dataset
 from holdfast.campaign.definition import Campaign
-from holdfast.ports import Lake
+from holdfast.features.catalog import MODEL_SERVICE, present
+from holdfast.model.record import FeatureService, unserved
+from holdfast.ports import FeatureStore, Lake, UpliftRegistry
+from holdfast.rules import Rules
 
 UPLIFTS = "uplifts"
 """The lake table of predicted effects, one row a cutoff, campaign, customer and arm.
@@ -16,8 +25,8 @@ UPLIFTS = "uplifts"
 ARM_SHARES = "arm_shares"
 """The lake table of learned shares, one row a campaign, cutoff of learning, segment and arm.
 
-``share`` is the arm's part of the treated; ``effect`` and ``error`` are what it brought a customer beyond the control in
-matured runs, in money, with its standard error; ``customers`` is how many those runs treated with it."""
+``share`` is the arm's part of the treated; ``effect`` and ``error`` are what it brought a customer beyond the control
+in the matured ``runs``, in money, with its standard error; ``customers`` is how many those runs treated with it."""
 
 
 def predicted(lake: Lake, campaign: Campaign, cutoff: str) -> pd.DataFrame:
@@ -40,7 +49,7 @@ def predicted(lake: Lake, campaign: Campaign, cutoff: str) -> pd.DataFrame:
 
 
 def shares_in_force(lake: Lake, campaign: Campaign, cutoff: str) -> dict[str, tuple[float, ...]]:
-    """By segment, the shares of the campaign's arms as last learned at or before ``cutoff``; none where there are none."""
+    """By segment, the shares of the campaign's arms as last learned at or before ``cutoff``, if they were."""
     if campaign.arm_shares is None or not lake.exists(ARM_SHARES):
         return {}
     rows = lake.read(ARM_SHARES, where={"campaign": [campaign.name]})
@@ -53,3 +62,51 @@ def shares_in_force(lake: Lake, campaign: Campaign, cutoff: str) -> dict[str, tu
         if set(arms) == set(by_arm):
             found[str(segment)] = tuple(float(by_arm[arm]) for arm in arms)
     return found
+
+
+@dataclass(frozen=True)
+class UpliftScoring:
+    """Predicts the effect of every arm on every customer who is active at a cutoff, for planning."""
+
+    lake: Lake
+    store: FeatureStore
+    registry: Callable[[str], UpliftRegistry]
+    rules: Rules
+
+    def score(self, campaign: Campaign, cutoff: str) -> dict[str, Any]:
+        """By the campaign's champion, in the place of earlier predictions; without one, nothing is predicted.
+
+        Returns how many customers it was predicted for, and why for nobody.
+        """
+        registry = self.registry(campaign.name)
+        champion = registry.aliased("champion")
+        where = {"cutoff": [cutoff], "campaign": [campaign.name]}
+        told = {"campaign": campaign.name, "customers": 0}
+        if champion is None:
+            return {**told, "why": f"no uplift model of {campaign.name} is champion yet"}
+        known = self.store.snapshot(date.fromisoformat(cutoff))
+        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(known))))
+        if why is not None:
+            if self.lake.exists(UPLIFTS):
+                self.lake.replace(UPLIFTS, self.lake.read(UPLIFTS).head(0), where=where)
+            return {**told, "why": f"{why}. Run the learn DAG"}
+        rows = dataset.active(known, self.rules.population.active_days)
+        model = registry.load(champion)
+        uplifts = model.uplifts(rows)
+        harms = model.harms(uplifts)
+        found = [
+            pd.DataFrame(
+                {
+                    "customer_id": rows["customer_id"].to_numpy(object),
+                    "arm": arm,
+                    "uplift": uplifts[:, place],
+                    "harms": harms[:, place],
+                }
+            )
+            for place, arm in enumerate(model.arms)
+        ]
+        stamped = pd.concat(found, ignore_index=True).assign(
+            cutoff=cutoff, campaign=campaign.name, model_version=champion.version
+        )
+        self.lake.replace(UPLIFTS, stamped, where=where)
+        return {**told, "customers": len(rows), "version": champion.version, "why": None}
