@@ -2,9 +2,9 @@
 
 Every week, from the runs whose outcomes have matured: the learners are cross-fitted in mapped tasks, and the best
 becomes `@challenger` of its campaign. It may choose customers (`policy: {by: uplift}`) only if it surely brings more
-than the present policy and than chance at the same budget; otherwise the task `weigh` declines and says why. If one passes,
-`approve` waits for a person (*Required Actions*), and only then it becomes `@champion`. Beside it, the arms' shares of
-campaigns with `arm_shares` follow what each arm has brought.
+than the present policy and than chance at the same budget; otherwise the task `weigh` declines and says why. If one
+passes, `approve` waits for a person (*Required Actions*), and only then it becomes `@champion`. Beside it, the arms'
+shares of campaigns with `arm_shares` follow what each arm has brought.
 
 **A re-run is safe.** A run registers a version of its own; the champion moves only when the gate and a person say so.
 The shares of a cutoff replace those of the same cutoff, and are the same for the same log.
