@@ -123,6 +123,27 @@ def assess(
     return Assessment(assessed, against_nobody, best, Verdict(checks))
 
 
+def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *, champion: str, unit: str) -> Check:
+    """Whether a model of more evidence looks at least as good as the champion, on customers of whom neither has learned.
+
+    It need not be surely better: between equals, who has learned from more outcomes is the better bet, and evidence
+    that tells two good models apart is rarely there. That it is surely better than no model at all is asked apart.
+    """
+    everyone = on.overlap
+    if not everyone.any():
+        return Check("champion", False, f"no run has matured since {champion} learned from the last")
+    among, share = on.only(everyone), terms.budget_share
+    own, rival = (policy_of(among, found[everyone], share) for found in (effects, champions))
+    value = scores(on, terms.folds)[everyone]
+    gain = gains(among, value, {"own": own}, rival, resamples=terms.resamples, seed=terms.seed)["own"]
+    told = (
+        f"{'not worse' if gain.value >= 0 else 'looks worse'} than {champion} on runs since it has learned: "
+        f"{1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval {1000 * gain.interval.low:+,.1f} to "
+        f"{1000 * gain.interval.high:+,.1f}"
+    )
+    return Check("champion", gain.value >= 0, told)
+
+
 def policy_of(on: Randomised, effects: Matrix, share: float, *, rival: bool = False) -> Matrix:
     """The probabilities (control, arms) of the policy that follows the effects within the budget share.
 

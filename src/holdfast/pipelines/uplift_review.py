@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,11 +14,11 @@ from holdfast.campaign.definition import Campaign
 from holdfast.effect import uplift_plots
 from holdfast.effect.do_not_disturb import harmed_below
 from holdfast.effect.randomised import Randomised
-from holdfast.effect.uplift_gate import Assessed, Assessment, Terms, assess, by_merit, policy_of, told
+from holdfast.effect.uplift_gate import Assessed, Assessment, Terms, assess, by_merit, fresher, told
 from holdfast.effect.uplift_model import UpliftModel, UpliftRun, fit_model
 from holdfast.features.catalog import MODEL_SERVICE, present
 from holdfast.model.matrix import Matrix, Vector
-from holdfast.model.promotion import Check, Verdict
+from holdfast.model.promotion import Verdict
 from holdfast.model.record import FeatureService, ModelVersion, unserved
 from holdfast.ports import Lake, UpliftRegistry
 from holdfast.rules import Rules
@@ -48,24 +48,27 @@ class Evidence:
 
 
 def assessed(of: Evidence, champion: ModelVersion | None, registry: UpliftRegistry) -> Assessment:
-    """Against the champion, on runs later than it has learned from; where none can still score, the plain policy."""
+    """Against the plain policy and chance, on all customers out of fold; against a champion that can still score, too.
+
+    The latter on runs later than it has learned from.
+    """
     rows, on, terms, currency = of.rows, of.on, of.terms, of.rules.shop.currency
+    standing = by_merit(on, plain_merit(of.campaign, rows, of.rules.outreach.margin), terms.budget_share)
+    name = f"choosing by {getattr(of.campaign.policy, 'until', of.campaign.policy).by}"
+    found = assess(on, of.effects, terms, present=standing, present_name=name, unit=currency)
     model = _servable(champion, registry, rows, on)
     if champion is None or model is None:
-        standing = by_merit(on, plain_merit(of.campaign, rows, of.rules.outreach.margin), terms.budget_share)
-        name = f"choosing by {getattr(of.campaign.policy, 'until', of.campaign.policy).by}"
-        return assess(on, of.effects, terms, present=standing, present_name=name, unit=currency)
-    name = f"the champion, version {champion.version}"
-    standing = policy_of(on, _in_order(model, rows, on.arms), terms.budget_share)
+        return found
     later = rows["run_cutoff"].to_numpy(str) >= champion.trained_to.isoformat()
-    if not (later & on.overlap).any():
-        found = assess(on, of.effects, terms, present=standing, present_name=name, unit=currency)
-        why = f"{name} has learned from outcomes up to {champion.trained_to}, and no matured run is later"
-        return Assessment(found.learners, found.random, found.best, Verdict((Check("champion", False, why),)))
-    fresh = on.only(later)
-    standing = policy_of(fresh, _in_order(model, rows[later], on.arms), terms.budget_share)
-    some = {one: found[later] for one, found in of.effects.items()}
-    return assess(fresh, some, terms, present=standing, present_name=name, unit=currency)
+    check = fresher(
+        on.only(later),
+        of.effects[found.best.learner.name][later],
+        _in_order(model, rows[later], on.arms),
+        terms,
+        champion=f"the champion, version {champion.version}",
+        unit=currency,
+    )
+    return replace(found, verdict=Verdict((*found.verdict.checks, check)))
 
 
 def run_of(of: Evidence, found: Assessment, cutoff: date, lake: Lake) -> UpliftRun:
