@@ -50,6 +50,8 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
+from holdfast.effect import uplift_plots
+from holdfast.effect.uplift_gate import Terms
 from holdfast.effect.uplift_model import UpliftModel
 from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
@@ -64,6 +66,8 @@ from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
+from holdfast.pipelines.compare_uplift import ComparedUplift, covariates_of
+from holdfast.pipelines.compare_uplift import compare_uplift as _compare_uplift
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
@@ -86,7 +90,8 @@ from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
-from holdfast.pipelines.uplift_scores import UpliftScoring
+from holdfast.pipelines.uplift_review import terms_of
+from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -516,6 +521,58 @@ def weigh_uplift(prepared: Prepared, fitted: Sequence[Mapping[str, Any]]) -> dic
     return learning().weigh(
         campaign(name), prepared, fitted, lambda version: f"{pages}/#/models/{uplift_of(name).name}/versions/{version}"
     )
+
+
+def uplift_terms() -> Terms:
+    return terms_of(rules())
+
+
+def compare_uplift(
+    campaign_id: str,
+    *,
+    outcome: str,
+    arm: str | None,
+    days: int | None,
+    covariates: Path | None,
+    columns: str | None,
+    learners: Sequence[str],
+) -> ComparedUplift:
+    """Uplift learners on a finished campaign; ``columns`` (with commas) of the file ``covariates`` instead of features.
+
+    Raises SettingsError when only one of the two is given: a file may hold outcomes, which nobody knew before.
+    """
+    if (covariates is None) != (columns is None):
+        raise SettingsError("covariates and columns belong together: name the columns that were known beforehand")
+    known = None
+    if covariates is not None and columns is not None:
+        names = [one.strip() for one in columns.split(",")]
+        known = covariates_of(pd.read_csv(covariates), names, str(covariates))
+    return _compare_uplift(
+        trials(),
+        feature_store(),
+        campaign_id,
+        outcome=outcome,
+        learners=learners,
+        terms=uplift_terms(),
+        days=days,
+        arm=arm,
+        covariates=known,
+    )
+
+
+def uplift_standing(name: str) -> UpliftStanding:
+    """Which uplift models the campaign has, and its arms' learned shares."""
+    return standing_uplift(lake(), uplift_registry(name), campaign(name))
+
+
+def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
+    """What budgets would bring on the scores of the cutoff, drawn beside the reports."""
+    own, one = rules(), campaign(name)
+    points = budget_of(lake(), one, cutoff, own.outreach.margin)
+    path = settings().reports / f"budget-{name}-{cutoff}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, uplift_plots.budget(points, float(one.budget.money), own.shop.currency))
+    return BudgetCurve(points, path)
 
 
 def score_uplifts(cutoff: str) -> list[dict[str, Any]]:

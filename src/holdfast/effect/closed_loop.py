@@ -116,7 +116,8 @@ class Loop:
 
     def _truth(self, rows: pd.DataFrame) -> Matrix:
         places = pd.Index(self.population.customers["customer_id"]).get_indexer(rows["customer_id"])
-        return self.population.effects[places]
+        found: Matrix = self.population.effects[places]
+        return found
 
     @property
     def _costs(self) -> dict[str, float]:

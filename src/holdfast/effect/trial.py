@@ -131,6 +131,7 @@ def imported_trial(
     window, before = outcome_windows(cutoff, days, zone)
     arms = dict.fromkeys(sorted(set(assigned["arm"]) - {CONTROL}), contact_cost)
     customers = assigned[["customer_id", "arm", "propensity"]].assign(
+        chances=None,
         probability=np.nan,
         value=np.nan,
         tier=None,

@@ -124,7 +124,7 @@ def assess(
 
 
 def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *, champion: str, unit: str) -> Check:
-    """Whether a model of more evidence looks at least as good as the champion, on customers of whom neither has learned.
+    """Whether a model of more evidence looks at least as good as the champion, on customers neither has learned of.
 
     It need not be surely better: between equals, who has learned from more outcomes is the better bet, and evidence
     that tells two good models apart is rarely there. That it is surely better than no model at all is asked apart.

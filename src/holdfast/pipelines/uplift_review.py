@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from holdfast.campaign import knapsack, policy
+from holdfast.campaign import policy
 from holdfast.campaign.definition import Campaign
 from holdfast.effect import uplift_plots
 from holdfast.effect.do_not_disturb import harmed_below
@@ -20,10 +20,10 @@ from holdfast.features.catalog import MODEL_SERVICE, present
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.promotion import Verdict
 from holdfast.model.record import FeatureService, ModelVersion, unserved
+from holdfast.pipelines.uplift_scores import budget_points
 from holdfast.ports import Lake, UpliftRegistry
 from holdfast.rules import Rules
 
-_BUDGETS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0])
 _TABLES = ("orders", "order_lines", "events")
 
 
@@ -43,8 +43,13 @@ class Evidence:
 
     @property
     def terms(self) -> Terms:
-        rule = self.rules.uplift
-        return Terms(rule.budget_share, rule.folds, rule.resamples, self.rules.training.seed)
+        return terms_of(self.rules)
+
+
+def terms_of(rules: Rules) -> Terms:
+    """On what the rules want policies compared."""
+    own = rules.uplift
+    return Terms(own.budget_share, own.folds, own.resamples, rules.training.seed)
 
 
 def assessed(of: Evidence, champion: ModelVersion | None, registry: UpliftRegistry) -> Assessment:
@@ -103,12 +108,6 @@ def run_of(of: Evidence, found: Assessment, cutoff: date, lake: Lake) -> UpliftR
         figures=_figures(found),
         notes={"decision": told(found.verdict)},
     )
-
-
-def budget_points(campaign: Campaign, values: Matrix) -> list[knapsack.BudgetPoint]:
-    """What the campaign's money, and shares and multiples of it, would bring: ``values`` by customer and arm."""
-    limits, uses = policy.budget_uses(campaign)
-    return knapsack.budget_curve(values, uses[None], limits, _BUDGETS)
 
 
 def story_of(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from holdfast import dataset
+from holdfast.campaign import knapsack, policy
 from holdfast.campaign.definition import Campaign
+from holdfast.errors import MissingDataError
 from holdfast.features.catalog import MODEL_SERVICE, present
-from holdfast.model.record import FeatureService, unserved
-from holdfast.ports import FeatureStore, Lake, UpliftRegistry
+from holdfast.model.matrix import Matrix
+from holdfast.model.record import FeatureService, ModelVersion, unserved
+from holdfast.ports import Alias, FeatureStore, Lake, UpliftRegistry
 from holdfast.rules import Rules
 
 UPLIFTS = "uplifts"
@@ -27,6 +32,9 @@ ARM_SHARES = "arm_shares"
 
 ``share`` is the arm's part of the treated; ``effect`` and ``error`` are what it brought a customer beyond the control
 in the matured ``runs``, in money, with its standard error; ``customers`` is how many those runs treated with it."""
+
+
+_BUDGETS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0])
 
 
 def predicted(lake: Lake, campaign: Campaign, cutoff: str) -> pd.DataFrame:
@@ -62,6 +70,52 @@ def shares_in_force(lake: Lake, campaign: Campaign, cutoff: str) -> dict[str, tu
         if set(arms) == set(by_arm):
             found[str(segment)] = tuple(float(by_arm[arm]) for arm in arms)
     return found
+
+
+def budget_points(campaign: Campaign, values: Matrix) -> list[knapsack.BudgetPoint]:
+    """What the campaign's money, and shares and multiples of it, would bring: ``values`` by customer and arm."""
+    limits, uses = policy.budget_uses(campaign)
+    return knapsack.budget_curve(values, uses[None], limits, _BUDGETS)
+
+
+def budget_of(lake: Lake, campaign: Campaign, cutoff: str, margin: float) -> list[knapsack.BudgetPoint]:
+    """``budget_points`` of all who are scored and of the campaign's tiers; the send gate is not asked.
+
+    Raises MissingDataError where no uplift model of the campaign has scored the cutoff.
+    """
+    known = predicted(lake, campaign, cutoff)
+    if "uplift_version" not in known:
+        raise MissingDataError(
+            f"no uplift model of {campaign.name} has scored {cutoff}. Run the learn DAG, then the score DAG."
+        )
+    scores = lake.read("scores", columns=["customer_id", "tier", "probability", "value"], where={"cutoff": [cutoff]})
+    meant = scores[scores["tier"].isin([tier.value for tier in campaign.audience.tiers])]
+    case = policy.Case(meant.merge(known, on="customer_id"), campaign, campaign.name, margin)
+    return budget_points(campaign, np.where(policy.harmed(case), np.nan, policy.net_values(case)))
+
+
+@dataclass(frozen=True)
+class BudgetCurve:
+    """What budgets would bring, and where it is drawn."""
+
+    points: list[knapsack.BudgetPoint]
+    picture: Path
+
+
+@dataclass(frozen=True)
+class UpliftStanding:
+    """A campaign's uplift models by alias, and its arms' learned shares as of the latest learning (``ARM_SHARES``)."""
+
+    models: Mapping[Alias, ModelVersion]
+    shares: pd.DataFrame
+
+
+def standing_uplift(lake: Lake, registry: UpliftRegistry, campaign: Campaign) -> UpliftStanding:
+    """What has been learned of the campaign so far."""
+    aliases: tuple[Alias, ...] = ("champion", "previous", "challenger")
+    held = {alias: version for alias in aliases if (version := registry.aliased(alias)) is not None}
+    shares = lake.read(ARM_SHARES, where={"campaign": [campaign.name]}) if lake.exists(ARM_SHARES) else pd.DataFrame()
+    return UpliftStanding(held, shares[shares["cutoff"] == shares["cutoff"].max()] if len(shares) else shares)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from holdfast.errors import ModelError
 from holdfast.model.approval import Approval
 from holdfast.pipelines.learn import Learning, Prepared, randomised
 from holdfast.pipelines.trials import Trials
-from holdfast.pipelines.uplift_review import budget_points
-from holdfast.pipelines.uplift_scores import ARM_SHARES, UPLIFTS, UpliftScoring
+from holdfast.pipelines.uplift_scores import ARM_SHARES, UPLIFTS, UpliftScoring, budget_points
 from holdfast.rules import FrequencyCap, Outreach
 from holdfast.windows import instant
 from tests.fakes.channel import FakeChannel
