@@ -30,9 +30,7 @@ def compare(  # noqa: PLR0917 - its options
         Path | None, typer.Option(metavar="CSV", help="What was known of customers before, instead of the features.")
     ] = None,
     columns: Annotated[str | None, typer.Option(metavar="NAMES", help="The columns of that file, with commas.")] = None,
-    learners: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="With commas; by default the rules'.")
-    ] = None,
+    learners: Annotated[str | None, typer.Option(metavar="NAMES", help="With commas; by default the rules'.")] = None,
     scores: Annotated[Path | None, typer.Option(metavar="CSV", help="Also write whom the best would treat.")] = None,
     result: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
 ) -> None:

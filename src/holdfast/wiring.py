@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +20,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample
+from holdfast.adapters import clock, environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
@@ -25,8 +28,10 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -51,16 +56,17 @@ from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
 from holdfast.effect import uplift_plots
+from holdfast.effect.power import Design
 from holdfast.effect.uplift_gate import Terms
 from holdfast.effect.uplift_model import UpliftModel
-from holdfast.errors import MissingDataError, SettingsError
+from holdfast.errors import CampaignError, MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
 from holdfast.model.served import ServedModel
-from holdfast.pipelines import message_preview
+from holdfast.pipelines import effect_page, message_preview, readouts
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
@@ -70,14 +76,17 @@ from holdfast.pipelines.compare_uplift import ComparedUplift, covariates_of
 from holdfast.pipelines.compare_uplift import compare_uplift as _compare_uplift
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.decisions import decisions
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.learn import Learning, Prepared
+from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
@@ -95,6 +104,8 @@ from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftS
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -104,6 +115,17 @@ _Model = TypeVar("_Model", ServedModel, UpliftModel)
 
 def settings() -> Settings:
     return Settings()
+
+
+def now() -> datetime:
+    """The time by which the product acts: real, or a rehearsal's."""
+    return clock.now(settings().home)
+
+
+def _clock() -> Callable[[], datetime]:
+    """``now`` for whoever asks it thousands of times a second: the real clock is asked at once."""
+    home = settings().home
+    return partial(clock.now, home) if clock.is_rehearsal(home) else partial(datetime.now, UTC)
 
 
 def prepare() -> Settings:
@@ -130,7 +152,7 @@ def feature_store() -> FeastStore:
     return FeastStore(
         here.feast_repo,
         here.feast_offline,
-        datetime.now(UTC),
+        now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
     )
@@ -185,7 +207,7 @@ def ingest() -> Ingest:
         lake=lake(),
         vault=SqlVault(_engine()),
         quality=quality(),
-        now=datetime.now(UTC),
+        now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
     )
@@ -213,6 +235,27 @@ def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
 def export(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as CSV for people."""
     write_csv(path, rows)
+
+
+def export_decisions(path: Path, campaign_ids: Sequence[str]) -> int:
+    """Write these runs' decisions (all runs', if none is named) as CSV or Parquet; returns their number.
+
+    Raises SettingsError when the file's name ends on neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise SettingsError(
+            f"{path.name}: the decision log is written as .csv or .parquet; end the name on one of them"
+        )
+    with operations().reading() as tx:
+        wanted = list(campaign_ids) or tx.run_ids()
+    rows = decisions(trials(), wanted, latest_cutoff())
+    if path.suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        buffer = BytesIO()
+        rows.to_parquet(buffer, index=False)
+        write_bytes(path, buffer.getvalue())
+    return len(rows)
 
 
 def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:
@@ -361,7 +404,7 @@ def public_app() -> FastAPI:
         signed_by = [key_of(key.get_secret_value()) for key in keys]
         act = report_hook(feedback, channel) if channel else redemption_hook(operations())
         hooks[name] = Inbound(signed_by, act)
-    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
 
 def serve_public() -> None:
@@ -371,6 +414,68 @@ def serve_public() -> None:
     here = settings()
     # No access log: the path of a preference page is its key.
     uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store, time_now = settings(), feature_store(), _clock()
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=_stored_id,
+        clock=time_now,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, time_now),
+        clock=time_now,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def _stored_id(customer_id: str) -> str:
+    """The id under which the stores know a customer whom another service calls by the shop's own id."""
+    return customer_id
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.loopback,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
@@ -402,6 +507,11 @@ def campaign(name: str) -> Campaign:
 
 def mail_channel() -> SmtpChannel:
     here = settings()
+    if clock.is_rehearsal(here.home) and here.smtp_host not in (here.loopback, "localhost"):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its mail stays on this machine and cannot go to {here.smtp_host}. Unset "
+            "HOLDFAST_SMTP_HOST."
+        )
     return SmtpChannel(
         SmtpServer(
             host=here.smtp_host,
@@ -420,7 +530,13 @@ def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
     rules_of = load(here.channels_file, configured.Channels)
-    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+    webhooks = [name for name, rule in rules_of.channels.items() if rule.kind == "webhook"]
+    if webhooks and clock.is_rehearsal(here.home):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its messages stay on this machine, but {here.channels_file} sends by webhook "
+            f"({', '.join(webhooks)}). Point HOLDFAST_CHANNELS at a file without."
+        )
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, now)
 
 
 def links() -> Links:
@@ -470,15 +586,16 @@ def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
 
 def due_batches(lane: str) -> list[dict[str, Any]]:
     """The batches of all due messages that leave by the lane."""
-    now, shards = datetime.now(UTC), rules().outreach.shards
+    present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+    ready = [one for one, at in due.items() if at and at <= present]
+    return [asdict(Batch(one, shard, shards)) for one in ready for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
-    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+    return sending().send(Batch(**batch), now, time.sleep)
 
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
@@ -586,6 +703,36 @@ def trials() -> Trials:
     return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
 
 
+def measuring() -> Measuring:
+    return Measuring(trials(), latest_cutoff())
+
+
+def programme() -> Programme:
+    return Programme(trials(), latest_cutoff())
+
+
+def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
+    """What a campaign planned on ``cutoff`` would have to measure with. Raises CampaignError when it treats nobody."""
+    one = campaign(name)
+    found = planning().preview(one, cutoff, at, first=sys.maxsize)
+    if found.plan["treated"] == 0:
+        raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
+    customers = found.plan["control"] + found.plan["treated"]
+    return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
+
+
+def publish_effects() -> list[str]:
+    """Write the pages of the latest readouts beside the reports; returns their places."""
+    folder = settings().reports / "effect"
+
+    def write(name: str, page: str) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / name, page.encode())
+        return str(folder / name)
+
+    return effect_page.publish(readouts.latest(lake()), rules().shop, write)
+
+
 def audit() -> Audit:
     return Audit(lake(), _scratch(), rules())
 
@@ -657,6 +804,21 @@ def reporting() -> Reporting:
 def land_sample(until: date, share: float) -> sample.Landed:
     """Land the Complete Journey's history up to ``until`` for this share of its customers."""
     return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def shop_config(path: Path | None = None) -> ShopConfig:
+    """What the simulated shop is like, by default as ``config/simulator.yaml`` says."""
+    return load(path or settings().project / "config" / "simulator.yaml", ShopConfig)
+
+
+def simulate(
+    out: Path, *, config: Path | None, customers: int, days: int, seed: int, truth_days: int
+) -> simulated_files.Simulated:
+    """Simulate a shop into ``out``. Raises SettingsError when the folder holds anything already."""
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} is not empty, and simulated files must not mix with others. Name a new folder.")
+    shop = SimulatedShop(shop_config(config), customers, seed)
+    return simulated_files.simulate(shop, days, out, truth_days)
 
 
 def write_suites() -> list[Path]:

@@ -122,6 +122,7 @@ class OfferRow(Base):
         CheckConstraint("(amount IS NULL) <> (percent IS NULL)", name="one_discount"),
         _among("state", OfferState),
         Index("ix_offers_campaign_id_state", "campaign_id", "state"),
+        Index("ix_offers_customer_id", "customer_id", **_where("state = 'issued'")),
     )
 
     campaign_id: Mapped[str] = mapped_column(_ID, primary_key=True)
@@ -281,6 +282,22 @@ class GateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     version: Mapped[int]
+
+
+class ApiKeyRow(Base):
+    """A key of the look-up API: never the key itself, but its SHA-256. ``rate`` is requests a second."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(_WORD)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    rate: Mapped[float]
+    burst: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    expires_at: Mapped[datetime] = mapped_column(UtcInstant)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
 class AuditRow(Base):
