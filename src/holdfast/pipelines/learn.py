@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, TypedDict
 
 import numpy as np
@@ -186,12 +186,10 @@ class Learning:
         return {"campaign": campaign.name, "segments": len(shares), "shares": shares, "runs": prepared["runs"]}
 
     def _matured(self, campaign: Campaign, cutoff: date) -> list[CampaignRun]:
-        horizon, zone = self.trials.rules.label.horizon_days, self.trials.rules.shop.zone
+        horizon = timedelta(days=self.trials.rules.label.horizon_days)
         with self.trials.operations.reading() as tx:
             runs = [tx.run(one) for one in tx.run_ids() if one.startswith(f"{campaign.name}@")]
-        known = [run for run in runs if run is not None]
-        end = instant(cutoff, zone)
-        return [run for run in known if instant(run.cutoff, zone) + pd.Timedelta(days=horizon) <= end]
+        return [run for run in runs if run is not None and run.cutoff + horizon <= cutoff]
 
     def _rows(self, run: CampaignRun) -> pd.DataFrame | None:
         try:
@@ -239,6 +237,6 @@ def chances_of(run: CampaignRun, trial: Trial) -> dict[str, Vector]:
     campaign, customers = run.campaign, trial.customers
     weights = np.array([arm.weight for arm in campaign.arms], dtype=float)
     by_weight = ((1 - campaign.control_share) * weights / weights.sum()).tolist()
-    each = np.array([by_weight if one is None else list(one) for one in customers["chances"]], dtype=float)
+    each = np.array([one if isinstance(one, list) else by_weight for one in customers["chances"]], dtype=float)
     found = {arm.name: each[:, place] for place, arm in enumerate(campaign.arms)}
     return {CONTROL: np.full(len(customers), campaign.control_share), **found}

@@ -185,7 +185,13 @@ class Planning:
             )
         tx.add(run, selection, coupons, messages)
         counted = _tally(selection.assigned["arm"])
-        tx.log(run.planned_at, "planner", "campaign.plan", run.id, {"definition": campaign.digest, "arms": counted})
+        tx.log(
+            run.planned_at,
+            "planner",
+            "campaign.plan",
+            run.id,
+            {"definition": campaign.digest, "arms": counted, "chosen_by": run.chosen_by},
+        )
 
     def _contexts(self, run: CampaignRun, arm: Arm, treated: pd.DataFrame) -> list[dict[str, Any] | None]:
         """What each message knows of its customer; None where it is nothing."""
