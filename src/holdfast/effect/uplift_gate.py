@@ -124,10 +124,10 @@ def assess(
 
 
 def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *, champion: str, unit: str) -> Check:
-    """Whether a model of more evidence looks at least as good as the champion, on customers neither has learned of.
+    """Whether a model of more evidence is not surely worse than the champion, on customers neither has learned of.
 
-    It need not be surely better: between equals, who has learned from more outcomes is the better bet, and evidence
-    that tells two good models apart is rarely there. That it is surely better than no model at all is asked apart.
+    It need not be better there: it has learned from all that the champion has and more, which makes it the better bet,
+    and what tells two good models apart is rarely there. That it surely beats having no model is asked apart.
     """
     everyone = on.overlap
     if not everyone.any():
@@ -137,11 +137,11 @@ def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *,
     value = scores(on, terms.folds)[everyone]
     gain = gains(among, value, {"own": own}, rival, resamples=terms.resamples, seed=terms.seed)["own"]
     told = (
-        f"{'not worse' if gain.value >= 0 else 'looks worse'} than {champion} on runs since it has learned: "
+        f"{'not surely' if gain.interval.high >= 0 else 'surely'} worse than {champion} on runs since it has learned: "
         f"{1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval {1000 * gain.interval.low:+,.1f} to "
         f"{1000 * gain.interval.high:+,.1f}"
     )
-    return Check("champion", gain.value >= 0, told)
+    return Check("champion", gain.interval.high >= 0, told)
 
 
 def policy_of(on: Randomised, effects: Matrix, share: float, *, rival: bool = False) -> Matrix:
