@@ -38,7 +38,6 @@ ARM = {"name": "coupon", "message": MESSAGE, "offer": AMOUNT}
         ("cost_per_contact", "0.00001", "cost_per_contact", "4 decimal places"),
         ("arms", [], "arms", "give at least one"),
         ("arms", [ARM, ARM], "arms", "two arms are called coupon"),
-        ("arm_shares", {"floor": 0.1}, "arm_shares", "there is one arm only"),
         ("arm_shares", {"floor": 0.6}, "floor", "less than or equal to 0.5"),
         ("arm_shares", {"segments": "age"}, "segments", "'tier' or 'persona'"),
         ("policy", {"by": "uplift", "explore": 0}, "explore", "greater than 0"),
@@ -102,7 +101,9 @@ def test_the_campaign_that_ships_is_valid(project) -> None:
     assert load(project / "campaigns" / "win_back.yaml", Campaign).name == "win_back"
 
 
-def test_floors_that_leave_nothing_to_learn_are_refused() -> None:
+def test_shares_of_one_arm_and_floors_that_leave_nothing_to_learn_are_refused() -> None:
+    with pytest.raises(ValidationError, match="arm_shares: there is one arm only"):
+        campaign(arm_shares={"floor": 0.1})
     three = [ARM | {"name": name} for name in ("a", "b", "c")]
     with pytest.raises(ValidationError, match=r"arm_shares.floor 0.4 for each of 3 arms .* 0.333 is the most"):
         campaign(arms=three, arm_shares={"floor": 0.4})
