@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.campaign import knapsack
+from holdfast.campaign.definition import CONTROL
 from holdfast.effect.learners import Learner, learner
 from holdfast.effect.policy_value import Gain, gains, scores
 from holdfast.effect.randomised import Randomised
@@ -82,10 +83,16 @@ def assess(
     """Hold the policies of learners, by their out-of-fold ``effects``, against the present policy and against chance.
 
     ``present`` has the probabilities of the present policy (``by_merit``, ``policy_of``); None is chance itself. Raises
-    ModelError when no learner among them could become champion.
+    ModelError when no learner among them could become champion, or some arm has nobody to compare.
     """
     everyone = on.overlap
     among = on.only(everyone)
+    absent = [name for place, name in enumerate((CONTROL, *on.arms)) if not (among.given == place).any()]
+    if absent:
+        raise ModelError(
+            f"of those who could have been given any arm, nobody was given {', '.join(absent)}: there is nothing to "
+            "compare policies on. Wait for a run that draws all arms by chance"
+        )
     value = scores(on, terms.folds)[everyone]
     entrants = [learner(name) for name in effects]
     contenders = [one.name for one in entrants if not one.rival and one.storable]
@@ -95,16 +102,16 @@ def assess(
     policies = {one.name: policy_of(among, own[one.name], terms.budget_share, rival=one.rival) for one in entrants}
     chance = at_random(among, terms.budget_share)
     standing = chance if present is None else present[everyone]
-    nobody, rest = at_random(among, 0.0), {"resamples": terms.resamples, "seed": terms.seed}
+    nobody = at_random(among, 0.0)
+
+    def gained(names: Sequence[str], rival: Matrix) -> Mapping[str, Gain]:
+        some = {name: policies[name] for name in names}
+        return gains(among, value, some, rival, resamples=terms.resamples, seed=terms.seed) if some else {}
 
     def over(rival: Matrix) -> dict[str, Gain]:
         """The contenders at once; the others are shown, and widen nobody's interval."""
-        groups = [contenders, [one.name for one in entrants if one.name not in contenders]]
-        found: dict[str, Gain] = {}
-        for group in groups:
-            some = {name: policies[name] for name in group}
-            found |= gains(among, value, some, rival, **rest) if some else {}
-        return found
+        others = [name for name in policies if name not in contenders]
+        return {**gained(contenders, rival), **gained(others, rival)}
 
     over_present, over_chance = over(standing), over(chance)
     assessed = tuple(
@@ -118,16 +125,16 @@ def assess(
         for one in entrants
     )
     best = max((one for one in assessed if one.learner.name in contenders), key=_surest)
-    against_nobody = gains(among, value, {"random": chance}, nobody, **rest)["random"]
+    against_nobody = gains(among, value, {"": chance}, nobody, resamples=terms.resamples, seed=terms.seed)[""]
     checks = _checks(among, best, len(contenders), None if present is None else present_name, unit)
     return Assessment(assessed, against_nobody, best, Verdict(checks))
 
 
 def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *, champion: str, unit: str) -> Check:
-    """Whether a model of more evidence looks at least as good as the champion, on customers neither has learned of.
+    """Whether a model of more evidence is not surely worse than the champion, on customers neither has learned of.
 
-    It need not be surely better: between equals, who has learned from more outcomes is the better bet, and evidence
-    that tells two good models apart is rarely there. That it is surely better than no model at all is asked apart.
+    It need not be better there: it has learned from all that the champion has and more, which makes it the better bet,
+    and what tells two good models apart is rarely there. That it surely beats having no model is asked apart.
     """
     everyone = on.overlap
     if not everyone.any():
@@ -137,11 +144,11 @@ def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *,
     value = scores(on, terms.folds)[everyone]
     gain = gains(among, value, {"own": own}, rival, resamples=terms.resamples, seed=terms.seed)["own"]
     told = (
-        f"{'not worse' if gain.value >= 0 else 'looks worse'} than {champion} on runs since it has learned: "
+        f"{'not surely' if gain.interval.high >= 0 else 'surely'} worse than {champion} on runs since it has learned: "
         f"{1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval {1000 * gain.interval.low:+,.1f} to "
         f"{1000 * gain.interval.high:+,.1f}"
     )
-    return Check("champion", gain.value >= 0, told)
+    return Check("champion", gain.interval.high >= 0, told)
 
 
 def policy_of(on: Randomised, effects: Matrix, share: float, *, rival: bool = False) -> Matrix:
@@ -193,7 +200,7 @@ def _rankings(on: Randomised, effects: Matrix, terms: Terms) -> dict[str, Rankin
 
 
 def _checks(on: Randomised, best: Assessed, among: int, present: str | None, unit: str) -> tuple[Check, ...]:
-    names = ("control", *on.arms)
+    names = (CONTROL, *on.arms)
     counts = {name: int((on.given == place).sum()) for place, name in enumerate(names)}
     fewest = min(counts, key=lambda name: counts[name])
     enough = counts[fewest] >= LEAST_CUSTOMERS
@@ -220,4 +227,9 @@ def told(verdict: Verdict) -> str:
     found = "; ".join(check.found for check in verdict.checks if check.passed == verdict.passed)
     if verdict.passed:
         return f"Accepted: {found}."
-    return f"Declined: {found}. The present policy stays."
+    return declined(found)
+
+
+def declined(why: str) -> str:
+    """How the product says no."""
+    return f"Declined: {why}. The present policy stays."

@@ -17,7 +17,7 @@ from holdfast.effect.learners import learner
 from holdfast.effect.randomised import Randomised
 from holdfast.effect.trial import Trial
 from holdfast.effect.uplift_evaluation import out_of_fold
-from holdfast.effect.uplift_gate import told
+from holdfast.effect.uplift_gate import declined, told
 from holdfast.errors import CampaignError, ModelError
 from holdfast.features.catalog import present
 from holdfast.model.approval import Approval
@@ -122,12 +122,15 @@ class Learning:
             return {**told_of, "reason": f"{campaign.name} does not choose by uplift."}
         if prepared["why"] is not None or not own:
             why = prepared["why"] or "; ".join(sorted({str(one["why"]) for one in fitted}))
-            return {**told_of, "reason": f"Declined: {why}. The present policy stays."}
+            return {**told_of, "reason": declined(why)}
         rows, registry = self._customers(campaign, prepared), self.registry(campaign.name)
         on, champion = randomised(campaign, rows), registry.aliased("champion")
         effects = {one["learner"]: self.scratch.read(one["path"]).to_numpy(float) for one in own}
         evidence = Evidence(campaign, prepared["runs"], rows, on, effects, self.trials.rules)
-        found = assessed(evidence, champion, registry)
+        try:
+            found = assessed(evidence, champion, registry)
+        except ModelError as error:
+            return {**told_of, "reason": declined(str(error))}
         run = run_of(evidence, found, date.fromisoformat(prepared["cutoff"]), self.trials.lake)
         version = registry.register(registry.log(run))
         story = story_of(evidence, found, version, champion, page=page(version.version))
@@ -163,8 +166,7 @@ class Learning:
         }
 
     def share(self, campaign: Campaign, prepared: Prepared) -> dict[str, Any]:
-        """Learn the arms' shares from the matured runs, for plans from this cutoff on; into the lake, with what they
-        rest on.
+        """Learn the arms' shares from the matured runs, for plans from this cutoff on, and keep them in the lake.
 
         The same log gives the same shares.
         """

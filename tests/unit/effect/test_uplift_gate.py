@@ -1,5 +1,7 @@
 """An uplift policy is accepted only where it surely brings more; else the answer is no, in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,13 @@ def test_policies_keep_to_the_share_of_customers() -> None:
 def test_who_costs_more_than_treatment_brings_is_not_treated_even_within_budget() -> None:
     on = trial(1_000, seed=1, cost=1.0)
     assert policy_of(on, np.full((1_000, 1), 0.9), 0.3)[:, 1].sum() == 0
+
+
+def test_where_nobody_could_have_been_given_every_arm_policies_cannot_be_compared() -> None:
+    on = trial(600, seed=1)
+    sure = replace(on, chances=np.where(on.given[:, None] == np.arange(2), 0.5, 0.0))
+    with pytest.raises(ModelError, match="nobody was given control, mail"):
+        assess(sure, {"t_logistic": np.zeros((600, 1))}, TERMS)
 
 
 def test_learners_that_cannot_be_stored_or_only_rank_are_no_contenders() -> None:
