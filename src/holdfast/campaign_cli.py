@@ -86,6 +86,8 @@ def _planned(plan: Plan) -> Table:
     for arm, count in plan["arms"].items():
         table.add_row(f"  arm {escape(arm)}", f"{count:,}")
     table.add_row("expected cost", f"{plan['expected_cost']:,.2f}")
+    if plan["chosen_by"]:
+        table.caption, table.caption_justify = f"chosen by {escape(plan['chosen_by'])}", "left"
     return table
 
 

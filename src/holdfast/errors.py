@@ -43,6 +43,14 @@ class FeatureStoreError(HoldfastError):
     """The feature store is unreachable, or lacks a view, a feature or a customer."""
 
 
+class StoreUnavailableError(HoldfastError):
+    """The operations database cannot be read at present."""
+
+
+class AccessError(HoldfastError):
+    """An API key cannot be made or revoked as asked."""
+
+
 class ModelError(HoldfastError):
     """A model cannot be trained, stored, verified or loaded."""
 

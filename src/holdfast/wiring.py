@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +28,10 @@ from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -50,13 +55,14 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
-from holdfast.errors import MissingDataError, SettingsError
+from holdfast.effect.power import Design
+from holdfast.errors import CampaignError, MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
-from holdfast.pipelines import message_preview
+from holdfast.pipelines import effect_page, message_preview, readouts
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
@@ -64,13 +70,16 @@ from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.decisions import decisions
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
@@ -100,6 +109,12 @@ def settings() -> Settings:
 def now() -> datetime:
     """The time by which the product acts: real, or a rehearsal's."""
     return clock.now(settings().home)
+
+
+def _clock() -> Callable[[], datetime]:
+    """``now`` for whoever asks it thousands of times a second: the real clock is asked at once."""
+    home = settings().home
+    return partial(clock.now, home) if clock.is_rehearsal(home) else partial(datetime.now, UTC)
 
 
 def prepare() -> Settings:
@@ -200,6 +215,27 @@ def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
 def export(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as CSV for people."""
     write_csv(path, rows)
+
+
+def export_decisions(path: Path, campaign_ids: Sequence[str]) -> int:
+    """Write these runs' decisions (all runs', if none is named) as CSV or Parquet; returns their number.
+
+    Raises SettingsError when the file's name ends on neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise SettingsError(
+            f"{path.name}: the decision log is written as .csv or .parquet; end the name on one of them"
+        )
+    with operations().reading() as tx:
+        wanted = list(campaign_ids) or tx.run_ids()
+    rows = decisions(trials(), wanted, latest_cutoff())
+    if path.suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        buffer = BytesIO()
+        rows.to_parquet(buffer, index=False)
+        write_bytes(path, buffer.getvalue())
+    return len(rows)
 
 
 def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:
@@ -360,6 +396,68 @@ def serve_public() -> None:
     uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
 
 
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store, time_now = settings(), feature_store(), _clock()
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=_stored_id,
+        clock=time_now,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, time_now),
+        clock=time_now,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def _stored_id(customer_id: str) -> str:
+    """The id under which the stores know a customer whom another service calls by the shop's own id."""
+    return customer_id
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.loopback,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
     """Write recommended products for every customer in these parts of a scoring run."""
     scored = pd.concat([_scratch().read(part)["customer_id"] for part in parts])
@@ -506,6 +604,36 @@ def alerting() -> Alerting:
 
 def trials() -> Trials:
     return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
+
+
+def measuring() -> Measuring:
+    return Measuring(trials(), latest_cutoff())
+
+
+def programme() -> Programme:
+    return Programme(trials(), latest_cutoff())
+
+
+def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
+    """What a campaign planned on ``cutoff`` would have to measure with. Raises CampaignError when it treats nobody."""
+    one = campaign(name)
+    found = planning().preview(one, cutoff, at, first=sys.maxsize)
+    if found.plan["treated"] == 0:
+        raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
+    customers = found.plan["control"] + found.plan["treated"]
+    return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
+
+
+def publish_effects() -> list[str]:
+    """Write the pages of the latest readouts beside the reports; returns their places."""
+    folder = settings().reports / "effect"
+
+    def write(name: str, page: str) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / name, page.encode())
+        return str(folder / name)
+
+    return effect_page.publish(readouts.latest(lake()), rules().shop, write)
 
 
 def audit() -> Audit:

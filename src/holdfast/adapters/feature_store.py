@@ -21,13 +21,13 @@ from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.features.spec import Family
-from holdfast.scores import SCORE_NAMES
+from holdfast.ports import Served, ServedFeature, ServedView
+from holdfast.scores import SCORE_NAMES, SCORES_VIEW
 
 if TYPE_CHECKING:
     import feast
 
 CARD_SERVICE = "customer_card_v1"
-SCORES_VIEW = "churn_scores"
 _RUN_FEATURES = "Run the features DAG for this cutoff first."
 _BATCH_ROWS = 10_000
 """Rows held in memory at once on their way online."""
@@ -176,6 +176,40 @@ class FeastStore:
                 entity_rows=[{"customer_id": customer} for customer in customer_ids],
             ).to_df()
         return answer[["customer_id", *present(answer), *SCORE_NAMES]]
+
+    def served(self) -> Served:
+        """What the registry now declares of the customer card's views. Raises FeatureStoreError when it has no card."""
+        from feast.errors import FeatureServiceNotFoundException
+        from feast.types import String
+
+        sdk: Any = self.sdk
+        sdk.refresh_registry()
+        try:
+            service = self.sdk.get_feature_service(CARD_SERVICE)
+        except FeatureServiceNotFoundException as error:
+            raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
+        views = (self.sdk.get_feature_view(projection.name) for projection in service.feature_view_projections)
+        return Served(
+            self.sdk.project,
+            tuple(
+                ServedView(
+                    view.name,
+                    view.description,
+                    view.ttl or None,
+                    tuple(
+                        ServedFeature(
+                            field.name,
+                            field.description,
+                            "text" if field.dtype == String else "number",
+                            field.tags.get("unit"),
+                            field.tags.get("null"),
+                        )
+                        for field in view.features
+                    ),
+                )
+                for view in views
+            ),
+        )
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)

@@ -28,11 +28,13 @@ _SLACK = 1e-7  # sums of floats
 class Choice:
     """The answer: ``arm`` of each customer (−1: none), at the ``prices`` of the limits.
 
-    ``merit`` is what each customer's arm brings after paying the prices; ``value`` is what all chosen arms bring, and
-    ``bound`` what no choice within the limits can exceed.
+    ``preferred`` is the arm that each would be given with more budget, and ``merit`` what that arm brings after paying
+    the prices (NaN: no arm brings anything). ``value`` is what all chosen arms bring, and ``bound`` what no choice
+    within the limits can exceed.
     """
 
     arm: NDArray[np.int64]
+    preferred: NDArray[np.int64]
     merit: Numbers
     prices: Numbers
     value: float
@@ -57,11 +59,12 @@ def choose(values: Numbers, uses: Numbers, limits: Numbers) -> Choice:
     uses = np.broadcast_to(uses, (*values.shape, len(limits)))
     prices, bound = _prices(values, uses, limits)
     after = values - uses @ prices
-    arm, merit = after.argmax(axis=1), after.max(axis=1)
-    arm = _within(arm, merit, uses, limits)
+    preferred, merit = after.argmax(axis=1), after.max(axis=1)
+    arm = _within(preferred, merit, uses, limits)
     arm = _upgraded(arm, values, after, uses, limits)
     rows = np.flatnonzero(arm >= 0)
-    return Choice(arm, np.where(np.isfinite(merit), merit, np.nan), prices, float(values[rows, arm[rows]].sum()), bound)
+    told_merit = np.where(np.isfinite(merit), merit, np.nan)
+    return Choice(arm, preferred, told_merit, prices, float(values[rows, arm[rows]].sum()), bound)
 
 
 @dataclass(frozen=True)

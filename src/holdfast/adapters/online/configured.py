@@ -10,9 +10,12 @@ from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from holdfast.adapters.online.layout import Rows
+from holdfast.adapters.online.redis_reader import RedisReader
 from holdfast.adapters.online.redis_rows import RedisRows
+from holdfast.adapters.online.sqlite_reader import SqliteReader
 from holdfast.adapters.online.sqlite_rows import SqliteRows
 from holdfast.errors import SettingsError
+from holdfast.ports import OnlineReader
 
 _SETTING = "HOLDFAST_FEAST_ONLINE_URL"
 _REDIS_PORT = 6379
@@ -37,6 +40,12 @@ def writer(url: str) -> OnlineWriter:
     """The bulk writer of the store at ``url``."""
     parts = _parts(url)
     return SqliteRows(_file(parts)) if parts.scheme == "sqlite" else RedisRows(url)
+
+
+def reader(url: str) -> OnlineReader:
+    """The reader of the store at ``url``."""
+    parts = _parts(url)
+    return SqliteReader(_file(parts)) if parts.scheme == "sqlite" else RedisReader(url)
 
 
 def feast_config(url: str) -> str:

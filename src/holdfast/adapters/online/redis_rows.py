@@ -101,14 +101,14 @@ def _commands(script: str, project: str, rows: Rows) -> bytes:
 
     keys = [key + project.encode() for key in entity_keys(rows.customers)]
     fields = chain.from_iterable(
-        (repeat(_field(rows.view, name)), values(column)) for name, column in rows.columns.items()
+        (repeat(hash_field(rows.view, name)), values(column)) for name, column in rows.columns.items()
     )
     head = (repeat("EVALSHA"), repeat(script), repeat("1"), keys)
     when = (repeat(f"_ts:{rows.view}"), repeat(timestamp(rows.event_time)))
     return b"".join(map(pack_command, zip(*head, *when, *fields, strict=False)))
 
 
-def _field(view: str, feature: str) -> bytes:
+def hash_field(view: str, feature: str) -> bytes:
     """The hash field of a feature: its name's 32-bit murmur hash, lowest byte first."""
     import mmh3
 

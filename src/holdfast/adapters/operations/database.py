@@ -35,6 +35,10 @@ class Lock(IntEnum):
     AUDIT = 0x686F6C67  # the end of the audit log
 
 
+SHARE_GATE = f"SELECT pg_advisory_xact_lock_shared({int(Lock.GATE)})"
+"""``hold(connection, Lock.GATE, shared=True)`` for PostgreSQL's own driver."""
+
+
 def connect(url: str) -> Engine:
     """An engine on ``url`` (SQLAlchemy form; SQLite or PostgreSQL). Nothing is opened yet, but SQLite's folder made.
 
