@@ -184,7 +184,9 @@ def budget_uses(campaign: Campaign, explore: float = 0.0) -> tuple[Numbers, Numb
 
 def segments_of(rows: pd.DataFrame, column: str | None) -> pd.Series:
     """Each row's segment as text; all are of one where there is no column."""
-    return pd.Series("all", index=rows.index) if column is None else rows[column].astype(object).fillna("none").astype(str)
+    return (
+        pd.Series("all", index=rows.index) if column is None else rows[column].astype(object).fillna("none").astype(str)
+    )
 
 
 POLICIES: Mapping[str, Policy] = {

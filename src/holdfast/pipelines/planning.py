@@ -159,9 +159,7 @@ class Planning:
                 reasons = np.where([reason is None for reason in reasons], found, reasons)
         return policy.select(self._case(run, candidates), reasons)
 
-    def _run(
-        self, campaign: Campaign, cutoff: str, at: datetime, scored: int, candidates: pd.DataFrame
-    ) -> CampaignRun:
+    def _run(self, campaign: Campaign, cutoff: str, at: datetime, scored: int, candidates: pd.DataFrame) -> CampaignRun:
         run = CampaignRun(campaign, date.fromisoformat(cutoff), at, scored, audience=len(candidates))
         return replace(run, chosen_by=_chosen_by(self._case(run, candidates), candidates))
 

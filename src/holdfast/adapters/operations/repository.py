@@ -71,7 +71,9 @@ class Transaction:
         if row is None:
             return None
         campaign = Campaign.model_validate(row.definition)
-        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at, row.chosen_by)
+        return CampaignRun(
+            campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at, row.chosen_by
+        )
 
     def run_ids(self) -> list[str]:
         return list(self._connection.scalars(select(CampaignRow.id).order_by(CampaignRow.planned_at, CampaignRow.id)))
