@@ -34,6 +34,7 @@ from holdfast import (
     simulate_cli,
     source_cli,
     terminal,
+    uplift_cli,
 )
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
@@ -59,6 +60,7 @@ app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
+app.add_typer(uplift_cli.app, name="uplift")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
 app.add_typer(lookup_cli.app, name="lookup")

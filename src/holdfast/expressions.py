@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,9 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMALS = 9  # hides the noise of binary fractions (6 × 2.55 is 15.3), yet keeps a millionth of a cent
 _EPOCHS: Mapping[str, Literal["s", "ms"]] = {"epoch seconds": "s", "epoch milliseconds": "ms"}
 _DIGEST_LENGTH = 16
+
+ROW = "row"
+"""Name of the column that carries each row's number in its file (the header is row 1)."""
 
 Text: TypeAlias = pa.ChunkedArray
 """A column of text without nulls; empty text stands for a missing value."""
@@ -130,7 +134,7 @@ class Expression(Rule):
     json_field: Operand | None = None
     replace: Operand | None = None
     cases: Annotated[list[Case] | None, Field(min_length=1)] = None
-    row_number: Operands | None = None
+    row_number: list[Operand] | None = None
 
     separator: str = Field(default="-", min_length=1)
     part: Annotated[int, Field(ge=1)] | None = None
@@ -395,7 +399,13 @@ def _cases(expression: Expression, rows: pa.Table) -> Text:
 
 
 def _row_number(expression: Expression, rows: pa.Table) -> Text:
-    """The row's number, counted from one in the file's order, among those with equal values of the operands."""
+    """The row's number, counted from one in the file's order, among those with equal values of the operands.
+
+    Without operands it is the row's place in its file, whichever rows feed the table.
+    """
+    if not expression.row_number:
+        places = np.asarray(rows[ROW].to_numpy(), dtype=np.int64) - 1
+        return pa.chunked_array([pa.array(places.astype(str), pa.string())])
     values = pd.DataFrame({str(i): text.to_pandas() for i, text in enumerate(_texts(expression, rows))})
     numbers = values.groupby(list(values.columns), sort=False).cumcount() + 1
     return pa.chunked_array([pa.array(numbers.astype(str), pa.string())])

@@ -101,6 +101,13 @@ def test_rows_are_numbered_within_a_key_in_the_order_of_the_file() -> None:
     assert values({"row_number": ["order"]}, order=["a", "b", "a", "a"]) == ["1", "1", "2", "3"]
 
 
+def test_a_file_without_ids_has_its_rows_numbered_whichever_of_them_feed_a_table() -> None:
+    rows = pa.table({"visit": ["1", "0", "1"], "row": [2, 3, 4]})
+    expression = Expression.model_validate({"row_number": []})
+    assert evaluate(expression, rows).to_pylist() == ["1", "2", "3"]
+    assert evaluate(expression, rows.filter(pa.array([True, False, True]))).to_pylist() == ["1", "3"]
+
+
 def test_a_digest_is_equal_exactly_where_all_parts_are() -> None:
     a, b, c, d = values({"digest": ["x", "y"]}, x=["1", "1", "12", "1"], y=["23", "23", "3", ""])
     assert a == b

@@ -13,7 +13,8 @@ import pyarrow.csv as pacsv
 from holdfast.adapters.files.rows import FIRST_ROW, place, refuse_columns, without_blank
 from holdfast.contract import RowRule
 from holdfast.errors import SourceError
-from holdfast.mapping import ROW, Format
+from holdfast.expressions import ROW
+from holdfast.mapping import Format
 from holdfast.ports import BrokenRow, FileContent
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -87,7 +87,7 @@ class RedisReader:
                 parts.port or _PORT,
                 ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
             )
-        first: list[tuple[str, ...]] = [("SELECT", parts.path.strip("/"))]
+        first: list[Any] = [("SELECT", parts.path.strip("/"))]
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
             first.insert(0, ("AUTH", *user, unquote(parts.password)))
