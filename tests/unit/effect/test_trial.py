@@ -19,7 +19,7 @@ RUN = CampaignRun(campaign(cost_per_contact=Decimal("0.10")), date(2017, 11, 26)
 def assigned(*rows: tuple[str, str, float | None, bool, float]) -> pd.DataFrame:
     """Rows of customer, arm, propensity, exposed, discount."""
     table = pd.DataFrame(rows, columns=["customer_id", "arm", "propensity", "exposed", "discount"])
-    return table.assign(probability=0.5, value=40.0, tier="high", persona=None, cost=5.0)
+    return table.assign(probability=0.5, value=40.0, tier="high", persona=None, chances=None, cost=5.0)
 
 
 def trial(*rows: tuple[str, str, float | None, bool, float], margin: float = 1) -> Trial:
