@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
@@ -50,7 +51,8 @@ def _time_format(form: str) -> str:
         some_time = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
         try:
             datetime.strptime(some_time.strftime(form), form)  # noqa: DTZ007 - only whether it can be read
-        except ValueError as error:
+            pd.to_datetime(pd.Series([""]), format=form, errors="coerce", utc="%z" in form)
+        except (ValueError, re.error) as error:  # the latter for a directive that is written twice
             raise ValueError(f"write it as in '%d/%m/%Y %H:%M', or {' or '.join(map(repr, _EPOCHS))}") from error
     return form
 
@@ -133,7 +135,7 @@ class Expression(Rule):
     row_number: Operands | None = None
 
     separator: str = Field(default="-", min_length=1)
-    part: Annotated[int, Field(ge=1)] | None = None
+    part: Annotated[int, Field(ge=1, le=1000)] | None = None
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     format: TimeFormat | None = None
@@ -371,11 +373,13 @@ def _json_field(expression: Expression, rows: pa.Table) -> Text:
 def _member(text: str, key: str) -> str:
     try:
         value = json.loads(text, parse_float=str, parse_int=str).get(key) if text else None
+        if value is None:
+            return ""
+        found = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        found.encode()  # half a character (an unpaired surrogate) is no text
     except (ValueError, AttributeError, RecursionError):
         return ""
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
 
 
 def _replace(expression: Expression, rows: pa.Table) -> Text:
