@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,7 @@ from holdfast.rules import Rule
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMALS = 9  # hides the noise of binary fractions (6 × 2.55 is 15.3), yet keeps a millionth of a cent
 _EPOCHS: Mapping[str, Literal["s", "ms"]] = {"epoch seconds": "s", "epoch milliseconds": "ms"}
+_FARTHEST = 1e17  # no time, in seconds or milliseconds, and too large to be looked at as one
 _DIGEST_LENGTH = 16
 
 Text: TypeAlias = pa.ChunkedArray
@@ -356,6 +358,8 @@ def _time(expression: Expression, rows: pa.Table) -> Text:
     series: pd.Series[str] = text.to_pandas()
     if form in _EPOCHS:
         numbers = pd.to_numeric(series, errors="coerce")
+        numbers = numbers if numbers.dtype == np.int64 else numbers.astype(np.float64)
+        numbers = numbers.where(numbers.abs() < _FARTHEST)
         times = pd.to_datetime(numbers, unit=_EPOCHS[form], utc=True, errors="coerce")
     else:
         times = pd.to_datetime(series, format=form, errors="coerce", utc="%z" in form)

@@ -1,5 +1,6 @@
 """Whatever arrives, every parser gives a result or one clear HoldfastError: never another exception."""
 
+import contextlib
 import io
 import json
 from collections.abc import Callable
@@ -334,6 +335,56 @@ def test_tokens_signatures_and_languages_are_never_a_fault(examples: int) -> Non
             key_of(text)
 
     holds(examples * 3, st.text(max_size=60), parse)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "told"),
+    [
+        ("csv", b"id\rx,amount\n7,1\n", "unknown|rows|line 1|CSV"),
+        ("csv", b"\xef\xbb\xbf", "line 1: no header"),
+        ("jsonl", b'{"id": "\\ud800"}', None),
+        ("jsonl", b'{"\\ud800": 1}', None),
+    ],
+)
+def test_files_that_once_were_a_fault(kind: Any, content: bytes, told: str | None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    if told is None:
+        assert len(files.read(tmp_path / "file", Format(kind=kind), "file").broken) == 1
+        return
+    with contextlib.suppress(HoldfastError) if "|" in told else pytest.raises(HoldfastError, match=told):
+        files.read(tmp_path / "file", Format(kind=kind), "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("first_cutoff: 2017-02-30", "day is out of range"),
+        ("? [a]\n: b\n", "a key must be a word"),
+        ("a: &a [*a]\n", "recursive node"),
+        ("[" * 3000, "nested too deeply"),
+    ],
+)
+def test_settings_that_once_were_a_fault_name_the_file(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=rf"rules.yaml.*{told}"):
+        load(tmp_path / "rules.yaml", Rules)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("r1,A,0001-01-01T00:00:00+23:59,1,1,", "redeemed_at .* outside the years"),
+        ("r1,A,2017-11-26T12:00:00,1,1,", "has no zone"),
+        ("r\x001,A,2017-11-26T12:00:00Z,1,1,", "redemption_id"),
+        ("r1,A,2017-11-26T12:00:00Z,1,1," + "o" * 201, "order_id"),
+        ("r1," + "A" * 200_000 + ",2017-11-26T12:00:00Z,1,1,", "not readable as CSV"),
+    ],
+)
+def test_redemptions_that_once_were_a_fault_name_row_and_field(row: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "used.csv"
+    file.write_text(f"redemption_id,code,redeemed_at,basket,discount,order_id\n{row}\n")
+    with pytest.raises(HoldfastError, match=rf"used.csv.*{told}"):
+        read_redemptions(file)
 
 
 def test_the_property_fails_for_a_parser_that_lets_another_exception_out() -> None:

@@ -61,7 +61,7 @@ def load(path: Path, model: type[Model]) -> Model:
     except ValueError as error:  # a date or a number that there is not, such as 2017-02-30
         raise SettingsError(f"{path}: not valid YAML: {error}. Write the value in quotes if it is a text.") from error
     except RecursionError as error:
-        raise SettingsError(f"{path}: nested too deeply, or inside itself. Write it without aliases.") from error
+        raise SettingsError(f"{path}: nested too deeply. Write it flatter.") from error
     if literal:
         raise SettingsError(
             "\n".join(
