@@ -45,7 +45,7 @@ def fill(settings: Settings) -> None:
     from holdfast.windows import instant
     from tests.fakes.shop import ZONE
 
-    ids = [f"customer-{number:06d}" for number in range(CUSTOMERS)]
+    ids = list(map(wiring.pseudonyms(), own_ids(0, CUSTOMERS)))
     today = datetime.now(UTC).date()
     store = wiring.feature_store()
     store.write(tables(today, ids, base=0.5))
@@ -73,15 +73,16 @@ def raw(url: str, project: str, customers: int) -> Callable[[int], Any]:
     """What a service would do that knew Feast's layout: HMGET, values decoded, JSON."""
     from redis import Redis
 
+    from holdfast import wiring
     from holdfast.adapters.online.layout import entity_keys, value
     from holdfast.adapters.online.redis_rows import hash_field
 
-    client = Redis.from_url(url)
+    client, names = Redis.from_url(url), wiring.pseudonyms()
     fields = [hash_field(SCORES_VIEW, name) for name in SCORE_NAMES]
 
     def ask(number: int) -> str:
-        ids = [f"customer-{(number + i) % CUSTOMERS:06d}" for i in range(customers)]
-        keys = [key + project.encode() for key in entity_keys(ids)]
+        ids = map(names, own_ids(number, customers))
+        keys = [key + project.encode() for key in entity_keys(list(ids))]
         if customers == 1:
             rows: Any = [client.hmget(keys[0], fields)]
         else:
@@ -97,10 +98,10 @@ def raw(url: str, project: str, customers: int) -> Callable[[int], Any]:
 def sdk(customers: int) -> Callable[[int], Any]:
     from holdfast import wiring
 
-    store = wiring.feature_store().sdk
+    store, names = wiring.feature_store().sdk, wiring.pseudonyms()
 
     def ask(number: int) -> Any:
-        rows = [{"customer_id": f"customer-{(number + i) % CUSTOMERS:06d}"} for i in range(customers)]
+        rows = [{"customer_id": names(one)} for one in own_ids(number, customers)]
         return store.get_online_features(features=card_fields(), entity_rows=rows).to_dict()
 
     return ask
@@ -113,7 +114,7 @@ def called(ask: Callable[[int], Any], seconds: float) -> Seen:
     latencies = []
     cpu, ends = time.process_time(), time.perf_counter() + seconds
     while (started := time.perf_counter()) < ends:
-        ask(len(latencies) * 7)
+        ask(len(latencies))
         latencies.append(time.perf_counter() - started)
     used = time.process_time() - cpu
     p50, p95, p99 = (round(float(one) * 1000, 3) for one in np.percentile(latencies, [50, 95, 99]))
@@ -165,7 +166,8 @@ def make_key(*scopes: str) -> str:
     return text
 
 
-def ids_of(number: int, customers: int) -> list[str]:
+def own_ids(number: int, customers: int) -> list[str]:
+    """The shop's ids of so many customers; another ``number`` begins with another one."""
     return [f"customer-{(number * 7 + i) % CUSTOMERS:06d}" for i in range(customers)]
 
 
@@ -186,7 +188,7 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
 
         wiring.prepare()
         fill(settings)
-        project = wiring.feature_store().sdk.project
+        project, names = wiring.feature_store().sdk.project, wiring.pseudonyms()
         scores_key, offers_key, features_key = (
             make_key("scores"),
             make_key("scores", "offers"),
@@ -211,16 +213,18 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
 
         def card(customers: int, key: str) -> list[bytes]:
             if customers == 1:
-                return [request("GET", f"/v1/customers/{ids_of(number, 1)[0]}", key=key) for number in range(SAMPLE)]
+                return [request("GET", f"/v1/customers/{own_ids(number, 1)[0]}", key=key) for number in range(SAMPLE)]
             return [
-                request("POST", "/v1/customers:batch", {"customer_ids": ids_of(number, customers)}, key)
+                request("POST", "/v1/customers:batch", {"customer_ids": own_ids(number, customers)}, key)
                 for number in range(SAMPLE)
             ]
 
         def by_feast(customers: int, asked: dict[str, Any]) -> list[bytes]:
             return [
                 request(
-                    "POST", "/get-online-features", asked | {"entities": {"customer_id": ids_of(number, customers)}}
+                    "POST",
+                    "/get-online-features",
+                    asked | {"entities": {"customer_id": list(map(names, own_ids(number, customers)))}},
                 )
                 for number in range(SAMPLE)
             ]
@@ -245,7 +249,7 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
                     ours,
                     ours_port,
                     [
-                        request("GET", f"/v1/customers/{ids_of(number, 1)[0]}/features", key=features_key)
+                        request("GET", f"/v1/customers/{own_ids(number, 1)[0]}/features", key=features_key)
                         for number in range(SAMPLE)
                     ],
                 )

@@ -6,7 +6,7 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,7 +24,7 @@ from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
 from holdfast.campaign.funnel import Progress
 from holdfast.campaign.offers import Balance, Entitlement, Redeemed, RedemptionReport
-from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
+from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State, Step
 from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
@@ -36,6 +36,7 @@ from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.rules import FrequencyCap, Outreach
+from holdfast.windows import Window
 
 Alias = Literal["champion", "challenger", "previous"]
 
@@ -153,6 +154,10 @@ class Vault(Protocol):
         """As Lake.append, for tables whose home is the vault. A later contact replaces the customer's earlier one."""
         ...
 
+    def identify(self, own_ids: Mapping[str, str]) -> None:
+        """Keep the shop's own id of these customers, by pseudonym; those known already stay as they are."""
+        ...
+
 
 @dataclass(frozen=True)
 class FeaturesAsOf:
@@ -233,6 +238,10 @@ class FeatureStore(HistoricalFeatures, Protocol):
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
         """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
+        ...
+
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        """Serve no score of these customers any more."""
         ...
 
     def write_scores(self, scores: pd.DataFrame) -> None:
@@ -499,6 +508,18 @@ class OperationsTransaction(Protocol):
         ...
 
 
+class KeptOperations(Protocol):
+    """A connection that a sender keeps while it works off its leases."""
+
+    def writing(self) -> AbstractContextManager[OperationsTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+    def step(self, last: tuple[Lease, Outcome] | None, following: Lease, at: datetime) -> Step:
+        """``Outbox.finish`` the last message, if any, and ``Outbox.claim`` the next, in one transaction."""
+        ...
+
+
 class Operations(Protocol):
     """The operations database: campaign runs, assignments, coupons, the outbox; contacts and consents beside them."""
 
@@ -510,8 +531,8 @@ class Operations(Protocol):
         """Committed when the block ends, rolled back when it raises."""
         ...
 
-    def kept(self) -> AbstractContextManager[Callable[[], AbstractContextManager[OperationsTransaction]]]:
-        """``writing`` for many short transactions one after the other, all on one connection."""
+    def kept(self) -> AbstractContextManager[KeptOperations]:
+        """One connection for many short transactions, one after the other."""
         ...
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
@@ -528,6 +549,10 @@ class RepliesTransaction(Protocol):
 
     def choices(self, customer_id: str) -> list[Choice]:
         """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def profiled(self, customer_id: str) -> bool:
+        """Whether the customer may be scored: they objected neither to profiling nor to direct marketing as such."""
         ...
 
     def decide(self, decision: Decision) -> None:
@@ -568,6 +593,17 @@ class CampaignProgress(Protocol):
 
     def of(self, campaign_id: str) -> list[Progress]:
         """Every assigned customer of the run, in no particular order."""
+        ...
+
+
+class TrialLog(Protocol):
+    """The log of who was assigned which arm, and what was reported of it, in bulk."""
+
+    def assigned(self, campaign_id: str, window: Window) -> pd.DataFrame:
+        """Every assigned customer of the run, sorted by id, with the columns ``trial.ASSIGNED`` and ``trial.REPORTED``.
+
+        ``exposed``: the message was sent, or may have been; ``discount``: by coupons redeemed within ``window``.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from benchmarks.load import Load, measure, request
+from holdfast import wiring
 from holdfast.access import Scope
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.access import KeyDatabase
@@ -45,11 +46,11 @@ def serve(redis_url: str, open_store: Callable[..., Any]) -> Iterator[Callable[.
     """Starts a server on a filled store; `Settings` in the environment are those of its home."""
     store = open_store(f"{redis_url}/0")
     settings = Settings()
-    today = datetime.now(UTC).date()
-    store.write(tables(today, CUSTOMERS, base=1))
+    today, names = datetime.now(UTC).date(), wiring.pseudonyms()
+    store.write(tables(today, [names(one) for one in CUSTOMERS], base=1))
     store.apply()
     store.materialize(instant(today, ZONE))
-    store.write_scores(scores(today, ("7", 0.625, "high", "[]")))
+    store.write_scores(scores(today, (names("7"), 0.625, "high", "[]")))
     database.upgrade(settings.operations)
     with ExitStack() as opened:
         yield lambda **variables: opened.enter_context(lookup_server(settings, **variables))
