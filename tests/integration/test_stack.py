@@ -207,6 +207,11 @@ def test_the_preference_page_is_served_and_knows_no_forged_link(up: Up) -> None:
     assert "This page does not exist" in text
 
 
+def test_the_look_up_api_is_there_and_opens_with_a_key_alone(up: Up) -> None:
+    assert answer(up.url("LOOKUP", "/readyz"))[0] == 200
+    assert answer(up.url("LOOKUP", "/v1/customers/7"))[0] == 401
+
+
 def test_mail_handed_to_the_stack_is_kept_in_its_mailbox(up: Up) -> None:
     with smtplib.SMTP("127.0.0.1", up.ports["SMTP"]) as client:
         client.sendmail("care@shop.example", "anna@shop.example", "Subject: kept\r\n\r\nHello")
