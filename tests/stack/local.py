@@ -189,8 +189,8 @@ def _databases(postgres: Service, at: Place) -> None:
     )
 
 
-def database(of: Model, at: Place, name: str) -> psycopg.Connection[Any]:
-    """A connection to one of the databases, by its own role."""
-    password = of["services"]["postgres"]["environment"][f"{name.upper()}_DATABASE_PASSWORD"]
-    port = at.ports["postgres", 5432]
-    return psycopg.connect(host="127.0.0.1", port=port, user=name, password=password, dbname=name, autocommit=True)
+def database(of: Model, at: Place, role: str, name: str | None = None) -> psycopg.Connection[Any]:
+    """A connection to a role's own database, or to another one of this name."""
+    password = of["services"]["postgres"]["environment"][f"{role.upper()}_DATABASE_PASSWORD"]
+    server = {"host": "127.0.0.1", "port": at.ports["postgres", 5432]}
+    return psycopg.connect(**server, user=role, password=password, dbname=name or role, autocommit=True)

@@ -29,6 +29,7 @@ AIRFLOW_OPEN = {
     ("GET", "/auth/login/"): LOG_IN,
     ("POST", "/auth/token"): LOG_IN,
     ("POST", "/auth/token/cli"): LOG_IN,
+    ("POST", "/auth/api/v1/security/login"): LOG_IN,
     ("GET", "/static/{}"): STATIC,
     ("GET", "/{}"): STATIC,
     ("GET", "/auth/static/{}"): STATIC,
@@ -59,6 +60,7 @@ AIRFLOW_OPEN = {
 """Routes of Airflow that answer without a log-in, each with the reason why it may."""
 
 MLFLOW_OPEN = {
+    ("GET", "/static-files/{}"): STATIC,
     ("GET", "/health"): HEALTH,
     ("GET", "/api/3.0/mlflow/server-info"): "tells a client how to log in; no data",
     ("GET", "/ajax-api/3.0/mlflow/server-info"): "tells a client how to log in; no data",
@@ -117,6 +119,8 @@ MAY = (
     ("PATCH", QUESTION, {"chosen_options": ["Approve"], "params_input": {}}, ANSWERS),
     ("POST", "/api/v2/dags/alert/dagRuns", {"logical_date": None, "conf": {}}, RUNS),
     ("PATCH", "/api/v2/dags/alert", {"is_paused": True}, RUNS),
+    ("PATCH", "/api/v2/dags/train", {"is_paused": True}, RUNS | ANSWERS),
+    ("POST", "/api/v2/dags/train/dagRuns", {"logical_date": "no date"}, RUNS),
     ("POST", "/api/v2/dags/train/clearTaskInstances", {"dag_run_id": "nothing", "dry_run": False}, RUNS),
     ("GET", "/api/v2/dags/train/dagRuns/nothing/taskInstances/fit/logs/1", None, RUNS),
     ("GET", "/api/v2/dags/train/dagRuns/nothing/taskInstances/fit/xcomEntries/return_value", None, RUNS),
