@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -43,6 +42,7 @@ from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
+from holdfast.adapters.redemption_file import read_redemptions
 from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
@@ -99,7 +99,7 @@ from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
-from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
@@ -178,7 +178,9 @@ def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
 
 def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -506,12 +508,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def api_keys() -> KeyDatabase:
@@ -558,7 +560,7 @@ def serve_lookup() -> None:
     uvicorn.run(
         "holdfast.wiring:lookup_app",
         factory=True,
-        host=here.loopback,
+        host=here.listens_on,
         port=here.lookup_port,
         workers=here.lookup_workers,
         loop="uvloop",
@@ -693,9 +695,7 @@ def send(batch: Mapping[str, Any]) -> Sent:
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
     """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        reports = reports_of(list(csv.DictReader(opened)), file.name)
-    return redeem(operations(), reports, f"file {file.name}"[:60], at)
+    return redeem(operations(), read_redemptions(file), f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
