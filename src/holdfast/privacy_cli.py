@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from holdfast import terminal
 
@@ -61,3 +62,17 @@ def rotate() -> None:
 
     wiring.prepare()
     terminal.show(f"{wiring.vault().rotate():,} data keys are now under the newest key; older keys open nothing.")
+
+
+@_command("retention")
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+) -> None:
+    """Delete what the rules keep no longer (retention: …), as the DAG of this name does every night."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    table = Table("what", "kept for days", "would be deleted" if dry_run else "deleted", box=None)
+    for one in wiring.retention(datetime.now(UTC), dry=dry_run):
+        table.add_row(one["name"], f"{one['days']:,}", f"{one['count']:,}")
+    terminal.show(table)

@@ -29,7 +29,7 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
+from holdfast.adapters.operations.erasure import CampaignRows, MessageWords, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -76,7 +76,7 @@ from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
-from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import Erased, Erasing, readable
 from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
@@ -85,11 +85,21 @@ from holdfast.pipelines.recommend import Recommended, write_recommendations
 from holdfast.pipelines.redeem import redeem, reports_of
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retention import (
+    ContactsOfTheGone,
+    Dated,
+    Events,
+    Files,
+    LandingFiles,
+    Period,
+    QuarantinedRows,
+    enforce,
+)
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
-from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.ports import Alias, Channel, FeatureEngine, Holding, Person
 from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -264,6 +274,25 @@ def ingest() -> Ingest:
         calendar=shop.calendar,
         identities=identities(),
     )
+
+
+def retention(now: datetime, *, dry: bool) -> list[dict[str, Any]]:
+    """Delete what the rules keep no longer (a dry run only counts it): the name, days and count of each kind."""
+    here, own = settings(), rules()
+    shop, store = own.shop, lake()
+    kept: dict[str, Dated] = {
+        "landing": LandingFiles(LandingDirectory(here.landing), _source(shop), shop.zone, store),
+        "quarantine": QuarantinedRows(store),
+        "events": Events(store),
+        "messages": MessageWords(_engine()),
+        "contacts": ContactsOfTheGone(store, vault()),
+        "work": Files((here.work,)),
+        "logs": Files((here.logs, here.airflow_home / "logs")),
+        "exports": Files((here.exports,)),
+    }
+    days = own.retention.model_dump()
+    periods = [Period(name, days[name], of) for name, of in kept.items() if days[name] is not None]
+    return [{"name": one.name, "days": one.days, "count": one.count} for one in enforce(periods, now, dry=dry)]
 
 
 def compact(least_files: int | None = None) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -224,12 +225,15 @@ class DeltaLake:
 
     def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
         """The data files of earlier versions alone that hold a row whose column values are among ``where``'s."""
+        return self._outdated(table, _filter(where, _dataset(self._open(table)).schema))
+
+    def _outdated(self, table: str, rows: Any) -> list[Path]:
         present = {Path(file).name for file in self._open(table).file_uris()}
         schema = _dataset(self._open(table)).schema
         return [
             path
             for path in sorted((self._root / table).glob("*.parquet"))
-            if path.name not in present and ds.dataset(path, schema).count_rows(filter=_filter(where, schema))
+            if path.name not in present and ds.dataset(path, schema).count_rows(filter=rows)
         ]
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
@@ -241,6 +245,19 @@ class DeltaLake:
         if len(self.read(table, list(where), where)):
             _with_retries(lambda: self._open(table).delete(_by_digest(where), writer_properties=_unindexed()))
         for path in self.outdated(table, where):
+            path.unlink()
+
+    def older(self, table: str, column: str, before: datetime) -> int:
+        """How many rows of the present version have an earlier time in the column."""
+        return int(_dataset(self._open(table)).count_rows(filter=_earlier(column, before)))
+
+    def expire(self, table: str, column: str, before: datetime) -> None:
+        """As ``erase``, for the rows with an earlier time in the column."""
+        if self.older(table, column, before):
+            moment = f"{before.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+            early = f"\"{column}\" < arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+            _with_retries(lambda: self._open(table).delete(early, writer_properties=_unindexed()))
+        for path in self._outdated(table, _earlier(column, before)):
             path.unlink()
 
     def columns(self, table: str) -> list[str]:
@@ -289,6 +306,10 @@ def _unindexed() -> Any:
 def _dataset(table: Any, form: ds.FileFormat | None = None) -> ds.Dataset:
     """The table's files. Delta's own dataset takes a column without bounds in the log for one that holds nothing."""
     return ds.dataset(table.file_uris(), table.to_pyarrow_dataset().schema, form or ds.ParquetFileFormat())
+
+
+def _earlier(column: str, before: datetime) -> Any:
+    return pc.field(column) < pa.scalar(before.astimezone(UTC), pa.timestamp("us", tz="UTC"))
 
 
 def _by_digest(where: Mapping[str, Sequence[Any]]) -> str:
