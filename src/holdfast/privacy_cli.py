@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from holdfast import terminal
+from holdfast.errors import MissingDataError
 
 app = typer.Typer(no_args_is_help=True, help="Tell customers what is held about them, erase them, renew keys.")
 _command = terminal.commands_of(app)
@@ -53,6 +54,28 @@ def erase(
             f"{name}: {count:,} rows are the shop's own. They will not be taken in again; delete them at their source, "
             "or leave them to `holdfast privacy retention`."
         )
+
+
+@_command("pseudonym")
+def pseudonym(own_id: Customer) -> None:
+    """Print what Holdfast calls a customer, for whoever asks Feast or a table for them."""
+    from holdfast import wiring
+
+    typer.echo(wiring.customer_id(own_id))
+
+
+@_command("who")
+def who(
+    customer_id: Annotated[str, typer.Argument(metavar="PSEUDONYM", help="As a report or a table names the customer.")],
+) -> None:
+    """Print the shop's own id of a customer."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    own_id = wiring.vault().own_id(customer_id)
+    if own_id is None:
+        raise MissingDataError(f"the vault knows no customer {customer_id!r}: misspelt, or erased since.")
+    typer.echo(own_id)
 
 
 @_command("rotate")

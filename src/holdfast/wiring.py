@@ -652,7 +652,7 @@ def draw_horizon(of: HorizonStudy) -> Path:
 def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
     """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
     asked = language or language_of(rules().shop.locale)
-    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked, called=own_id)
 
 
 def reporting() -> Reporting:
