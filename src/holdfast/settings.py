@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         default=None, description="https address at which customers reach the preference page; default: this machine"
     )
     preferences_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    lookup_port: Annotated[int, Field(ge=1, le=65535)] = 8091
+    lookup_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes of the look-up API")
+    lookup_room: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="requests that one process of the look-up API works on at once; more are turned away"
+    )
     webhook_secrets: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
@@ -137,6 +142,15 @@ class Settings(BaseSettings):
     @property
     def preferences_url(self) -> str:
         return self.public_url or f"http://{self.loopback}:{self.preferences_port}"
+
+    @property
+    def lookup_url(self) -> str:
+        return f"http://{self.loopback}:{self.lookup_port}"
+
+    @property
+    def lookup_metrics(self) -> Path:
+        """Files that several processes of the look-up API count in together."""
+        return self.work / "lookup-metrics"
 
     @property
     def secrets(self) -> Path:

@@ -27,7 +27,7 @@ from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import EXPLANATIONS, Reason
 from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.offers import Balance, Coupon, Redeemed, RedemptionReport, Terms, terms
-from holdfast.campaign.outbox import LEASE, Batch, Counts, Lease, OutboxEntry, Outcome, State
+from holdfast.campaign.outbox import LEASE, Batch, Counts, Lease, OutboxEntry, Outcome, State, Step
 from holdfast.campaign.planned import Coupons, messages_of
 from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError, MissingDataError
@@ -61,6 +61,7 @@ def add(
     assigned = pd.DataFrame(rows, columns=["customer_id", "arm", "cost"]).assign(
         tier="high", probability=0.7, value=40.0, propensity=0.5, timezone="UTC"
     )
+    assigned["chances"] = [[0.5]] * len(assigned)
     selection = Selection(assigned, pd.DataFrame({"customer_id": ["s"], "reason": [Reason.NO_CONSENT]}))
     offered = terms(arm.offer, run.planned_at, SHOP.zone)
     window = run.campaign.schedule.window(run.planned_at, SHOP.zone)
@@ -433,6 +434,60 @@ def test_a_suppressed_customer_is_skipped_at_the_send_with_the_reason_kept(
     assert lease(planned) == []
     with planned.reading() as tx:
         assert tx.counts(RUN.id).skipped_at_send == {"suppressed": 1}
+
+
+def step(operations: OperationsDatabase, last: tuple[Lease, Outcome] | None, following: Lease, at: datetime) -> Step:
+    with operations.kept() as kept:
+        return kept.step(last, following, at)
+
+
+SENT = Outcome(State.SENT)
+
+
+def test_one_step_marks_the_last_message_and_claims_the_next(operations: OperationsDatabase, engine: Engine) -> None:
+    reachable(engine, ["1", "2"])
+    add(operations, treated=("1", "2"))
+    first, second = lease(operations, limit=2)
+    assert step(operations, None, first, NOON) == Step(marked=True, claimed=True)
+    assert step(operations, (first, SENT), second, NOON) == Step(marked=True, claimed=True)
+    assert states(operations) == {"sent": 1, "claimed": 1}
+    assert step(operations, (first, SENT), second, NOON) == Step(marked=False, claimed=False)
+    with operations.reading() as tx:
+        entries = tx.outbox.entries(None, RUN.id, 10)
+    assert [(one.state, one.attempts, one.claimed_at) for one in entries] == [("sent", 1, NOON), ("claimed", 1, NOON)]
+
+
+@pytest.mark.parametrize("late", ["lease", "gate"])
+def test_a_step_marks_the_last_message_though_the_next_may_not_leave_any_more(
+    operations: OperationsDatabase, engine: Engine, late: str
+) -> None:
+    reachable(engine, ["1", "2"])
+    add(operations, treated=("1", "2"))
+    first, second = lease(operations, limit=2)
+    step(operations, None, first, NOON)
+    at = NOON + LEASE if late == "lease" else NOON
+    if late == "gate":
+        decide(engine, ["somebody else"], "withdrawn", NOON)
+    assert step(operations, (first, SENT), second, at) == Step(marked=True, claimed=False)
+    assert states(operations) == {"sent": 1, "planned": 1}
+
+
+def test_a_step_that_meets_an_opt_out_under_way_waits_for_it_and_claims_nothing(
+    operations: OperationsDatabase, engine: Engine, url: str
+) -> None:
+    reachable(engine, ["1", "2"])
+    add(operations, treated=("1", "2"))
+    first, second = lease(operations, limit=2)
+    step(operations, None, first, NOON)
+    other = OperationsDatabase(database.connect(url))
+    with ThreadPoolExecutor(1) as sender:
+        with RepliesDatabase(engine).writing() as tx:
+            tx.suppress("2", "all", SuppressionReason.UNSUBSCRIBED, "test", NOON)
+            stepping = sender.submit(step, other, (first, SENT), second, NOON)
+            with suppress(TimeoutError):
+                stepping.result(timeout=0.3)
+            assert not stepping.done()
+        assert stepping.result() == Step(marked=True, claimed=False)
 
 
 def test_a_stopped_campaign_sends_no_more(planned: OperationsDatabase) -> None:

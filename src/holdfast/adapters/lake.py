@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from holdfast.adapters.storage import reading, storing
 from holdfast.contract import BATCH
-from holdfast.errors import MissingDataError
+from holdfast.errors import MissingDataError, StorageError
 
 Result = TypeVar("Result")
+
+_RESTORE = "Put the table's folder back from a backup; or move the whole lake away and ingest the landing files anew."
 
 _ATTEMPTS = 12
 
@@ -53,14 +57,15 @@ class DeltaLake:
         self._root = root
 
     def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        return _with_retries(lambda: self._append(table, rows, batches))
+        with storing(self._root / table):
+            return _with_retries(lambda: self._append(table, rows, batches))
 
     def _append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+        from deltalake import CommitProperties, Transaction, write_deltalake
 
         path = self._root / table
         exists = self.exists(table)
-        target = DeltaTable(path) if exists else None
+        target = self._open(table) if exists else None
         new = [batch for batch in dict.fromkeys(batches) if target is None or target.transaction_version(batch) is None]
         fresh = rows[rows[BATCH].isin(new)]
         if not new:
@@ -83,7 +88,8 @@ class DeltaLake:
         return len(fresh)
 
     def replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
-        _with_retries(lambda: self._replace(table, rows, where))
+        with storing(self._root / table):
+            _with_retries(lambda: self._replace(table, rows, where))
 
     def _replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
         from deltalake import CommitProperties, write_deltalake
@@ -92,7 +98,7 @@ class DeltaLake:
         path.mkdir(parents=True, exist_ok=True)
         if self.exists(table):
             write_deltalake(
-                path,
+                self._open(table),
                 _arrow(rows),
                 mode="overwrite",
                 schema_mode="merge",
@@ -116,19 +122,21 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        opened = self._open(table, version)
-        try:
-            dataset = _dataset(opened)
-            chosen = _filter(where or {}, dataset.schema)
-            wanted = list(columns) if columns is not None else dataset.schema.names
-            stored = [name for name in wanted if name in dataset.schema.names]
-            frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
-        except FileNotFoundError as error:
-            raise MissingDataError(
-                f"version {version} of the lake's table {table!r} cannot be read any more: a file of it held rows of a "
-                "customer who was erased since, or whose time to be kept was over (docs/privacy.md). What was made "
-                "from it can no longer be made again; the present version is whole."
-            ) from error
+        dataset = _dataset(self._open(table, version))
+        chosen = _filter(where or {}, dataset.schema)
+        wanted = list(columns) if columns is not None else dataset.schema.names
+        stored = [name for name in wanted if name in dataset.schema.names]
+        with reading(self._root / table, _RESTORE):
+            try:
+                frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
+            except FileNotFoundError as error:
+                if version is None:
+                    raise
+                raise MissingDataError(
+                    f"version {version} of the lake's table {table!r} cannot be read any more: a file of it held rows "
+                    "of a customer who was erased since, or whose time to be kept was over (docs/privacy.md). What was "
+                    "made from it can no longer be made again; the present version is whole."
+                ) from error
         return frame.reindex(columns=wanted)
 
     def scan(self, table: str, columns: Sequence[str], version: int) -> Iterator[pa.RecordBatch]:
@@ -214,7 +222,8 @@ class DeltaLake:
 
         Rows, earlier versions and the batches that the table holds stay as they are; nothing is deleted from disk.
         """
-        return _with_retries(lambda: self._compact(table, least_files))
+        with storing(self._root / table):
+            return _with_retries(lambda: self._compact(table, least_files))
 
     def _compact(self, table: str, least_files: int) -> Compacted:
         target = self._open(table)
@@ -270,9 +279,17 @@ class DeltaLake:
 
         if not self.exists(table):
             raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
+        for commit in os.scandir(self._root / table / "_delta_log"):
+            if commit.name.endswith(".json") and not commit.stat().st_size:
+                # To Delta such a commit is one that did nothing: its rows would be missed by nobody.
+                raise StorageError(f"the lake's commit {commit.path} is empty. {_RESTORE}")
         try:
             return DeltaTable(self._root / table, version=version)
         except (DeltaError, TableNotFoundError) as error:
+            if version is None:
+                raise StorageError(
+                    f"the log of the lake's table {self._root / table} cannot be read: {error}. {_RESTORE}"
+                ) from error
             raise MissingDataError(f"the lake's table {table!r} has no version {version}: {error}") from error
 
 

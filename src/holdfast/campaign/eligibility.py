@@ -33,8 +33,8 @@ _USUAL_LENGTH = 200
 class Reason(StrEnum):
     """Why a customer of the audience is not contacted.
 
-    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` is the policy's own; the last two
-    can only arise between plan and send.
+    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` and ``DO_NOT_DISTURB`` are the policy's own;
+    the last two can only arise between plan and send.
     """
 
     NO_CONTACT = "no_contact"
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     BUDGET = "budget"
     NOT_CHOSEN = "not_chosen"
+    DO_NOT_DISTURB = "do_not_disturb"
     TOO_LATE = "too_late"
     STOPPED = "stopped"
 
@@ -60,6 +61,7 @@ EXPLANATIONS = {
     Reason.QUIET_HOURS: "no hour was left between the quiet hours and the campaign's end",
     Reason.BUDGET: "the budget is used up by customers whom the policy ranks higher",
     Reason.NOT_CHOSEN: "left alone by the policy",
+    Reason.DO_NOT_DISTURB: "left alone, since every arm has surely done harm to customers like this one",
     Reason.TOO_LATE: "the campaign's last day or the coupon's validity has passed",
     Reason.STOPPED: "a person stopped the campaign",
 }

@@ -10,9 +10,12 @@ from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from holdfast.adapters.online.layout import Rows, View
-from holdfast.adapters.online.redis_rows import RedisRows
+from holdfast.adapters.online.redis_reader import RedisReader
+from holdfast.adapters.online.redis_rows import TIMEOUTS, RedisRows
+from holdfast.adapters.online.sqlite_reader import SqliteReader
 from holdfast.adapters.online.sqlite_rows import SqliteRows
 from holdfast.errors import SettingsError
+from holdfast.ports import OnlineReader
 
 _SETTING = "HOLDFAST_FEAST_ONLINE_URL"
 _REDIS_PORT = 6379
@@ -24,7 +27,7 @@ class OnlineWriter(Protocol):
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         """Write every row that is not older than what the store holds; returns how many were written.
 
-        Raises FeatureStoreError when the store cannot be reached or has not been set up.
+        Raises UnavailableError when the store cannot be reached and FeatureStoreError when it has not been set up.
         """
         ...
 
@@ -45,6 +48,12 @@ def writer(url: str) -> OnlineWriter:
     """The bulk writer of the store at ``url``."""
     parts = _parts(url)
     return SqliteRows(_file(parts)) if parts.scheme == "sqlite" else RedisRows(url)
+
+
+def reader(url: str) -> OnlineReader:
+    """The reader of the store at ``url``."""
+    parts = _parts(url)
+    return SqliteReader(_file(parts)) if parts.scheme == "sqlite" else RedisReader(url)
 
 
 def feast_config(url: str) -> str:
@@ -73,7 +82,7 @@ def _file(parts: SplitResult) -> Path:
 
 def _connection_string(parts: SplitResult) -> str:
     """Feast's notation of a Redis address: ``host:port,name=value,…``, values as JSON."""
-    options = {"db": parts.path.strip("/")}
+    options = {"db": parts.path.strip("/"), **{name: str(seconds) for name, seconds in TIMEOUTS.items()}}
     if parts.scheme == "rediss":
         options["ssl"] = "true"
     if parts.username:

@@ -59,7 +59,8 @@ class Base(DeclarativeBase):
 class CampaignRow(Base):
     """A campaign run: one campaign on the scores of one cutoff, with the definition it was planned by.
 
-    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it.
+    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it;
+    ``chosen_by`` says which policy chose its customers.
     """
 
     __tablename__ = "campaigns"
@@ -75,12 +76,14 @@ class CampaignRow(Base):
     contacts: Mapped[int] = mapped_column(default=0)
     spent: Mapped[Decimal] = mapped_column(_COST, default=Decimal(0))
     stopped_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    chosen_by: Mapped[str | None] = mapped_column(Text)
 
 
 class AssignmentRow(Base):
     """A customer's arm in a campaign run, with the probability of being given that arm.
 
     ``arm`` is "control" or one of the campaign's arms; ``cost`` is what treating the customer is expected to cost.
+    ``chances`` lists the probability of each arm in the order of the campaign's definition.
     """
 
     __tablename__ = "assignments"
@@ -93,6 +96,7 @@ class AssignmentRow(Base):
     probability: Mapped[float]
     value: Mapped[float]
     propensity: Mapped[float]
+    chances: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     cost: Mapped[Decimal] = mapped_column(_COST)
 
 
@@ -119,6 +123,7 @@ class OfferRow(Base):
         CheckConstraint("(amount IS NULL) <> (percent IS NULL)", name="one_discount"),
         _among("state", OfferState),
         Index("ix_offers_campaign_id_state", "campaign_id", "state"),
+        Index("ix_offers_customer_id", "customer_id", **_where("state = 'issued'")),
     )
 
     campaign_id: Mapped[str] = mapped_column(_ID, primary_key=True)
@@ -315,6 +320,22 @@ class GateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     version: Mapped[int]
+
+
+class ApiKeyRow(Base):
+    """A key of the look-up API: never the key itself, but its SHA-256. ``rate`` is requests a second."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(_WORD)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    rate: Mapped[float]
+    burst: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    expires_at: Mapped[datetime] = mapped_column(UtcInstant)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
 class AuditRow(Base):

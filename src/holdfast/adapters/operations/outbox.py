@@ -56,7 +56,7 @@ _MOST_TOKENS = 1e9  # any number above every burst
 # read before: the row count is the answer. The epoch is a fence: a claim that lapsed, or a lease that was handed out
 # anew, is no longer its old holder's.
 _OWN = and_(OutboxRow.id == bindparam("lease_id"), OutboxRow.epoch == bindparam("lease_epoch"))
-_CLAIM = (
+CLAIM = (
     update(OutboxRow)
     .where(
         _OWN,
@@ -76,8 +76,20 @@ _MARK = (
     .where(_OWN, OutboxRow.state == State.CLAIMED)
     .values(state=bindparam("new_state"), detail=bindparam("new_detail"), lease_until=None)
 )
-_FINISH = _MARK.values(finished_at=bindparam("at", type_=UtcInstant))
+FINISH = _MARK.values(finished_at=bindparam("at", type_=UtcInstant))
 _PUT_BACK = _MARK.values(due_at=bindparam("at", type_=UtcInstant))
+
+
+def claiming(lease: Lease, at: datetime) -> dict[str, Any]:
+    """The values of ``CLAIM``."""
+    own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch, "gate": lease.gate}
+    return own | {"at": at, "ends": at + LEASE}
+
+
+def finishing(lease: Lease, outcome: Outcome, at: datetime) -> dict[str, Any]:
+    """The values of ``FINISH``, and of ``_PUT_BACK``."""
+    own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch}
+    return own | {"new_state": outcome.state.value, "new_detail": outcome.detail, "at": outcome.due_at or at}
 
 
 class SqlOutbox:
@@ -131,15 +143,12 @@ class SqlOutbox:
         self._share_gate()
         if at >= lease.until:
             return False
-        own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch, "gate": lease.gate, "at": at}
-        return self._connection.execute(_CLAIM, own | {"ends": at + LEASE}).rowcount == 1
+        return self._connection.execute(CLAIM, claiming(lease, at)).rowcount == 1
 
     def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
         self._share_gate()
-        own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch}
-        told = {"new_state": outcome.state.value, "new_detail": outcome.detail}
-        statement = _PUT_BACK if outcome.state is State.PLANNED else _FINISH
-        if self._connection.execute(statement, own | told | {"at": outcome.due_at or at}).rowcount != 1:
+        statement = _PUT_BACK if outcome.state is State.PLANNED else FINISH
+        if self._connection.execute(statement, finishing(lease, outcome, at)).rowcount != 1:
             return False
         if outcome.state is State.FAILED:
             self._void([lease.outbox_id])

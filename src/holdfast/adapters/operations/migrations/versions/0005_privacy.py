@@ -8,8 +8,8 @@ from alembic import op
 from holdfast.adapters.operations.columns import UtcInstant
 from holdfast.errors import SettingsError
 
-revision = "0003_privacy"
-down_revision = "0002"
+revision = "0005_privacy"
+down_revision = "0004_uplift"
 branch_labels = None
 depends_on = None
 
