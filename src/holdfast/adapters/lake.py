@@ -122,12 +122,13 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        dataset = _dataset(self._open(table, version))
-        chosen = _filter(where or {}, dataset.schema)
-        wanted = list(columns) if columns is not None else dataset.schema.names
-        stored = [name for name in wanted if name in dataset.schema.names]
+        opened = self._open(table, version)
         with reading(self._root / table, _RESTORE):
             try:
+                dataset = _dataset(opened)
+                chosen = _filter(where or {}, dataset.schema)
+                wanted = list(columns) if columns is not None else dataset.schema.names
+                stored = [name for name in wanted if name in dataset.schema.names]
                 frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
             except FileNotFoundError as error:
                 if version is None:
@@ -252,7 +253,7 @@ class DeltaLake:
         goes on. Delta's log keeps hashes of the values and never the values: an id must not outlive its rows there.
         """
         if len(self.read(table, list(where), where)):
-            _with_retries(lambda: self._open(table).delete(_by_digest(where), writer_properties=_unindexed()))
+            self._delete(table, _by_digest(where))
         for path in self.outdated(table, where):
             path.unlink()
 
@@ -265,9 +266,13 @@ class DeltaLake:
         if self.older(table, column, before):
             moment = f"{before.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
             early = f"\"{column}\" < arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-            _with_retries(lambda: self._open(table).delete(early, writer_properties=_unindexed()))
+            self._delete(table, early)
         for path in self._outdated(table, _earlier(column, before)):
             path.unlink()
+
+    def _delete(self, table: str, predicate: str) -> None:
+        with storing(self._root / table):
+            _with_retries(lambda: self._open(table).delete(predicate, writer_properties=_unindexed()))
 
     def columns(self, table: str) -> list[str]:
         """The table's columns."""
