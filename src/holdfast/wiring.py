@@ -188,7 +188,9 @@ def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
 
 def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -535,12 +537,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def api_keys() -> KeyDatabase:
@@ -587,7 +589,7 @@ def serve_lookup() -> None:
     uvicorn.run(
         "holdfast.wiring:lookup_app",
         factory=True,
-        host=here.loopback,
+        host=here.listens_on,
         port=here.lookup_port,
         workers=here.lookup_workers,
         loop="uvloop",
