@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
+from holdfast.adapters.storage import storing
 from holdfast.effect.uplift_model import LOADERS, UpliftModel, UpliftRun
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
@@ -75,6 +76,10 @@ class MlflowRegistry(Generic[_Model]):
         self._alone = alone
 
     def log(self, run: CandidateRun | UpliftRun) -> str:
+        with storing(self._artifacts_dir):
+            return self._log(run)
+
+    def _log(self, run: CandidateRun | UpliftRun) -> str:
         mlflow = self._mlflow()
         tags = {
             "candidate": run.candidate,
