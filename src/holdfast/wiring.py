@@ -757,6 +757,8 @@ def compare_uplift(
     if covariates is not None and columns is not None:
         names = [one.strip() for one in columns.split(",")]
         known = covariates_of(pd.read_csv(covariates), names, str(covariates))
+        called = pseudonyms()
+        known["customer_id"] = [one if is_pseudonym(one) else called(one) for one in known["customer_id"]]
     return _compare_uplift(
         trials(),
         feature_store(),
