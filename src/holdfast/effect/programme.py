@@ -81,7 +81,6 @@ def programme_trial(
             "arm": np.where(held, CONTROL, ARM),
             "propensity": np.where(held, holdout.share, 1 - holdout.share),
             "chances": None,
-            "chances": None,
             "probability": scores["probability"].to_numpy(float),
             "value": scores["value"].to_numpy(float),
             "tier": scores["tier"].to_numpy(object),
