@@ -21,15 +21,20 @@ from holdfast import (
     backtest_cli,
     campaign_cli,
     coupons_cli,
+    effect_cli,
     horizon_cli,
     lake_cli,
+    lookup_cli,
     message_cli,
     model_cli,
     outbox_cli,
     preferences_cli,
+    privacy_cli,
     quarantine_cli,
+    simulate_cli,
     source_cli,
     terminal,
+    uplift_cli,
 )
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
@@ -49,13 +54,17 @@ app = typer.Typer(
 app.add_typer(campaign_cli.app, name="campaign")
 app.add_typer(outbox_cli.app, name="outbox")
 app.add_typer(coupons_cli.app, name="coupons")
+app.add_typer(effect_cli.app, name="effect")
 app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
+app.add_typer(uplift_cli.app, name="uplift")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
+app.add_typer(lookup_cli.app, name="lookup")
+app.add_typer(privacy_cli.app, name="privacy")
 
 
 class Sample(StrEnum):
@@ -118,7 +127,7 @@ def run(
         float, typer.Option(min=0.001, max=1.0, help="Share of the sample's customers to land, chosen by hash.")
     ] = 1.0,
 ) -> None:
-    """Run the whole loop once: ingest, features, train, score, intervene, report.
+    """Run the whole loop once: ingest, features, train, score, intervene, measure, report.
 
     The DAGs run in this process, on an SQLite Airflow of their own. Messages go to the configured SMTP server; with
     --sample, to a local mailbox.
@@ -182,6 +191,8 @@ def _local_mailbox() -> ExitStack:
 
 _command(horizon_cli.horizon)
 _command(backtest_cli.backtest)
+_command(simulate_cli.simulate)
+_command(simulate_cli.rehearse)
 
 
 @_command
@@ -203,7 +214,7 @@ def report(cutoff: Cutoff = None) -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)))
+    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), wiring.now()))
 
 
 @_command

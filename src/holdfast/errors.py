@@ -51,12 +51,24 @@ class FeatureStoreError(HoldfastError):
     """The feature store is unreachable, or lacks a view, a feature or a customer."""
 
 
+class StoreUnavailableError(HoldfastError):
+    """The operations database cannot be read at present."""
+
+
+class AccessError(HoldfastError):
+    """An API key cannot be made or revoked as asked."""
+
+
 class ModelError(HoldfastError):
     """A model cannot be trained, stored, verified or loaded."""
 
 
 class CampaignError(HoldfastError):
     """A campaign's definition or state does not allow what was asked."""
+
+
+class PrivacyError(HoldfastError):
+    """A person's right cannot be served yet."""
 
 
 class ChannelError(HoldfastError):

@@ -358,7 +358,8 @@ class Outreach(Rule):
     """What holds for every campaign.
 
     ``margin`` is the share of a sale that the shop keeps. A channel without ``limits`` is used as fast as it answers;
-    ``shards`` is how many senders share one channel's messages of a campaign.
+    ``shards`` is how many senders share one channel's messages of a campaign. ``stop_for_harm`` ends a campaign whose
+    customers have surely ordered less than its control (``holdfast.effect.sequence``).
     """
 
     frequency_caps: tuple[FrequencyCap, ...] = (FrequencyCap(messages=1, days=14),)
@@ -367,6 +368,35 @@ class Outreach(Rule):
     margin: Annotated[float, Field(gt=0, le=1)] = 1
     limits: Mapping[str, ChannelLimits] = {}
     shards: Annotated[int, Field(ge=1, le=1024)] = 2
+    stop_for_harm: bool = True
+
+
+class Uplift(Rule):
+    """How campaigns that choose by uplift learn whom treatment moves.
+
+    Each of ``learners`` is cross-fitted over ``folds`` of the customers. Policies are compared where they may treat
+    ``budget_share`` of them; intervals come from ``resamples`` draws.
+    """
+
+    learners: Annotated[list[str], Field(min_length=1)] = [
+        "s_logistic",
+        "t_logistic",
+        "x_logistic",
+        "dr_logistic",
+        "r_logistic",
+        "class_logistic",
+        "s_lightgbm",
+        "t_lightgbm",
+        "x_lightgbm",
+        "dr_lightgbm",
+        "r_lightgbm",
+        "class_lightgbm",
+        "response",
+        "churn_risk",
+    ]
+    budget_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    resamples: Annotated[int, Field(ge=100)] = 1000
 
 
 class Recommendations(Rule):
@@ -389,4 +419,5 @@ class Rules(Rule):
     scoring: Scoring
     fairness: Fairness | None = None
     outreach: Outreach = Outreach()
+    uplift: Uplift = Uplift()
     recommendations: Recommendations = Recommendations()

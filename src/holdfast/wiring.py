@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import os
+import shutil
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample
+from holdfast.adapters import clock, environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows, Served
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
+from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.sealing import Keyring
+from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
+from holdfast.adapters.redemption_file import read_redemptions
+from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
@@ -49,48 +59,82 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
-from holdfast.errors import MissingDataError, SettingsError
+from holdfast.effect import uplift_plots
+from holdfast.effect.power import Design
+from holdfast.effect.uplift_gate import Terms
+from holdfast.effect.uplift_model import UpliftModel
+from holdfast.errors import CampaignError, MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
-from holdfast.pipelines import message_preview
+from holdfast.model.served import ServedModel
+from holdfast.pipelines import effect_page, message_preview, readouts
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
+from holdfast.pipelines.compare_uplift import ComparedUplift, covariates_of
+from holdfast.pipelines.compare_uplift import compare_uplift as _compare_uplift
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
+from holdfast.pipelines.decisions import decisions
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
+from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
+from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.learn import Learning, Prepared
+from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import export as _export_person
+from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
-from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
+from holdfast.pipelines.trials import Trials
+from holdfast.pipelines.uplift_review import terms_of
+from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
 from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+_Model = TypeVar("_Model", ServedModel, UpliftModel)
+
 
 def settings() -> Settings:
     return Settings()
+
+
+def now() -> datetime:
+    """The time by which the product acts: real, or a rehearsal's."""
+    return clock.now(settings().home)
+
+
+def _clock() -> Callable[[], datetime]:
+    """``now`` for whoever asks it thousands of times a second: the real clock is asked at once."""
+    home = settings().home
+    return partial(clock.now, home) if clock.is_rehearsal(home) else partial(datetime.now, UTC)
 
 
 def prepare() -> Settings:
@@ -117,15 +161,24 @@ def feature_store() -> FeastStore:
     return FeastStore(
         here.feast_repo,
         here.feast_offline,
-        datetime.now(UTC),
+        now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
     )
 
 
-def registry() -> MlflowRegistry:
+def registry() -> MlflowRegistry[ServedModel]:
+    return _registry(CHURN)
+
+
+def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
+    """Where the uplift models of the campaign are kept."""
+    return _registry(uplift_of(campaign))
+
+
+def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
+    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -133,7 +186,94 @@ def _engine() -> Engine:
 
 
 def operations() -> OperationsDatabase:
-    return OperationsDatabase(_engine())
+    return OperationsDatabase(_engine(), _keyring())
+
+
+def vault() -> SqlVault:
+    return SqlVault(_engine(), _keyring())
+
+
+def _keyring() -> Keyring:
+    here = settings()
+    keys = tuple(key.get_secret_value() for key in here.vault_keys)
+    return Keyring(keys or (kept_secret(here.secrets / "vault"),))
+
+
+def pseudonyms() -> Pseudonyms:
+    here = settings()
+    key = here.pseudonym_key.get_secret_value() if here.pseudonym_key else kept_secret(here.secrets / "pseudonyms")
+    return Pseudonyms(key)
+
+
+def customer_id(own_id: str) -> str:
+    """What Holdfast calls the customer whom the shop calls ``own_id``; a pseudonym is taken as it is.
+
+    Whoever asks from outside, at the command line or through a service, comes by here and nowhere else.
+    """
+    return own_id if is_pseudonym(own_id) else pseudonyms()(own_id)
+
+
+def identities() -> Identities:
+    """How ingestion calls customers. Raises SettingsError where the lake knows them by other names."""
+    names = pseudonyms()
+    hold_to_pseudonyms(lake(), vault(), names)
+
+    def erased(customer_ids: Set[str]) -> Set[str]:
+        tombstones = SqlErasures(_engine()).tombstones()
+        return {one for one in customer_ids if tombstones and names.tombstone(one) in tombstones}
+
+    return Identities(names, erased)
+
+
+def person(own_id: str) -> Person:
+    """The customer whom the shop calls so, for a person's rights."""
+    customer = pseudonyms()(own_id)
+    contact = vault().contact(customer)
+    return Person(own_id, customer, (contact["email"],) if "email" in contact else ())
+
+
+def holdings(now: datetime) -> list[Holding]:
+    """Everywhere that something about a customer may be kept, in the order of erasure."""
+    here, shop = settings(), rules().shop
+    files = LandingRows(LandingDirectory(here.landing), _source(shop), shop.zone)
+    return [
+        CampaignRows(_engine(), now),
+        Served(feature_store()),
+        QuarantineRows(lake(), files),
+        LakeRows(lake()),
+        ParquetRows("feature files", here.feast_offline),
+        ParquetRows("scratch", here.work),
+        ParquetRows("model artefacts", here.mlflow_artifacts),
+        Derived("feature engine", here.feature_state),
+        NamedInTexts("validation results", here.quality_output),
+        NamedInTexts("reports", here.reports),
+        NamedInTexts("logs", here.logs),
+        NamedInTexts("task logs", here.airflow_home / "logs"),
+        NamedInTexts("model texts", here.mlflow_artifacts),
+        Mail(here.mailbox),
+        files,
+        VaultRows(_engine(), vault()),
+    ]
+
+
+def export_person(own_id: str, at: datetime) -> Path:
+    """Write all that is held about the customer as JSON and as a text beside it; returns the JSON file's path.
+
+    Raises MissingDataError where nothing is held.
+    """
+    told = _export_person(person(own_id), holdings(at), at)
+    if not any(told["held"].values()):
+        raise MissingDataError(f"nothing is held about customer {own_id!r}: the id is misspelt, or they were erased.")
+    folder = settings().exports / f"{at:%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True, mode=0o700)
+    write_bytes(folder / "held.json", json.dumps(told, indent=2, ensure_ascii=False, default=str).encode())
+    write_bytes(folder / "held.md", readable(told).encode())
+    return folder / "held.json"
+
+
+def erase_person(own_id: str, actor: str, at: datetime) -> Erased:
+    """Erase the customer everywhere, or finish what was broken off."""
+    return Erasing(holdings(at), SqlErasures(_engine()), pseudonyms().tombstone).run(person(own_id), actor, at)
 
 
 def _scratch() -> FileScratch:
@@ -161,11 +301,12 @@ def ingest() -> Ingest:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
-        now=datetime.now(UTC),
+        now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
+        identities=identities(),
     )
 
 
@@ -191,6 +332,27 @@ def preview(file: Path, source: str | None, at: datetime, show: int) -> Preview:
 def export(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as CSV for people."""
     write_csv(path, rows)
+
+
+def export_decisions(path: Path, campaign_ids: Sequence[str]) -> int:
+    """Write these runs' decisions (all runs', if none is named) as CSV or Parquet; returns their number.
+
+    Raises SettingsError when the file's name ends on neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise SettingsError(
+            f"{path.name}: the decision log is written as .csv or .parquet; end the name on one of them"
+        )
+    with operations().reading() as tx:
+        wanted = list(campaign_ids) or tx.run_ids()
+    rows = decisions(trials(), wanted, latest_cutoff())
+    if path.suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        buffer = BytesIO()
+        rows.to_parquet(buffer, index=False)
+        write_bytes(path, buffer.getvalue())
+    return len(rows)
 
 
 def guess_source(name: str, samples: Sequence[Path], currency: str) -> Path:
@@ -232,9 +394,10 @@ def retry(now: datetime) -> Retry:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
         now=now,
+        identities=identities(),
     )
 
 
@@ -297,15 +460,15 @@ def rebuild() -> Rebuild:
 
 
 def scoring() -> Scoring:
-    return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+    return Scoring(lake(), feature_store(), registry(), _scratch(), rules(), objectors=vault().objectors)
 
 
-def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+def preview_messages(template: str, channel: str, own_id: str | None, at: datetime) -> dict[str, Envelope]:
     """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
     message = Message(channel=channel, template=template)
-    if customer_id is None:
+    if own_id is None:
         return message_preview.invented(composer(), message, at)
-    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id(own_id), at)
 
 
 def message_source(template: str, locale: str, at: datetime) -> str:
@@ -339,7 +502,7 @@ def public_app() -> FastAPI:
         signed_by = [key_of(key.get_secret_value()) for key in keys]
         act = report_hook(feedback, channel) if channel else redemption_hook(operations())
         hooks[name] = Inbound(signed_by, act)
-    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
 
 def serve_public() -> None:
@@ -349,6 +512,63 @@ def serve_public() -> None:
     here = settings()
     # No access log: the path of a preference page is its key.
     uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store, time_now = settings(), feature_store(), _clock()
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=pseudonyms(),
+        clock=time_now,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, time_now),
+        clock=time_now,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API on loopback until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.loopback,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
@@ -380,6 +600,11 @@ def campaign(name: str) -> Campaign:
 
 def mail_channel() -> SmtpChannel:
     here = settings()
+    if clock.is_rehearsal(here.home) and here.smtp_host not in (here.loopback, "localhost"):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its mail stays on this machine and cannot go to {here.smtp_host}. Unset "
+            "HOLDFAST_SMTP_HOST."
+        )
     return SmtpChannel(
         SmtpServer(
             host=here.smtp_host,
@@ -398,7 +623,13 @@ def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
     rules_of = load(here.channels_file, configured.Channels)
-    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+    webhooks = [name for name, rule in rules_of.channels.items() if rule.kind == "webhook"]
+    if webhooks and clock.is_rehearsal(here.home):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its messages stay on this machine, but {here.channels_file} sends by webhook "
+            f"({', '.join(webhooks)}). Point HOLDFAST_CHANNELS at a file without."
+        )
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, now)
 
 
 def links() -> Links:
@@ -448,22 +679,21 @@ def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
 
 def due_batches(lane: str) -> list[dict[str, Any]]:
     """The batches of all due messages that leave by the lane."""
-    now, shards = datetime.now(UTC), rules().outreach.shards
+    present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+    ready = [one for one, at in due.items() if at and at <= present]
+    return [asdict(Batch(one, shard, shards)) for one in ready for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
-    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+    return sending().send(Batch(**batch), now, time.sleep)
 
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
     """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        reports = reports_of(list(csv.DictReader(opened)), file.name)
-    return redeem(operations(), reports, f"file {file.name}"[:60], at)
+    return redeem(operations(), read_redemptions(file), f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
@@ -481,6 +711,117 @@ def alerting() -> Alerting:
         shop=shop.name,
         currency=shop.currency,
     )
+
+
+def learning() -> Learning:
+    return Learning(trials(), feature_store(), uplift_registry, _scratch())
+
+
+def learning_campaigns() -> list[str]:
+    """The campaigns that learn: those that choose by uplift, or whose arms' shares follow what they bring."""
+    known = [campaign(name) for name in campaign_names()]
+    return [one.name for one in known if one.policy.by == "uplift" or one.arm_shares is not None]
+
+
+def weigh_uplift(prepared: Prepared, fitted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare the learners of one campaign and register the best (``Learning.weigh``)."""
+    pages, name = settings().mlflow_pages, prepared["campaign"]
+    return learning().weigh(
+        campaign(name), prepared, fitted, lambda version: f"{pages}/#/models/{uplift_of(name).name}/versions/{version}"
+    )
+
+
+def uplift_terms() -> Terms:
+    return terms_of(rules())
+
+
+def compare_uplift(
+    campaign_id: str,
+    *,
+    outcome: str,
+    arm: str | None,
+    days: int | None,
+    covariates: Path | None,
+    columns: str | None,
+    learners: Sequence[str],
+) -> ComparedUplift:
+    """Uplift learners on a finished campaign; ``columns`` (with commas) of the file ``covariates`` instead of features.
+
+    Raises SettingsError when only one of the two is given: a file may hold outcomes, which nobody knew before.
+    """
+    if (covariates is None) != (columns is None):
+        raise SettingsError("covariates and columns belong together: name the columns that were known beforehand")
+    known = None
+    if covariates is not None and columns is not None:
+        names = [one.strip() for one in columns.split(",")]
+        known = covariates_of(pd.read_csv(covariates), names, str(covariates))
+    return _compare_uplift(
+        trials(),
+        feature_store(),
+        campaign_id,
+        outcome=outcome,
+        learners=learners,
+        terms=uplift_terms(),
+        days=days,
+        arm=arm,
+        covariates=known,
+    )
+
+
+def uplift_standing(name: str) -> UpliftStanding:
+    """Which uplift models the campaign has, and its arms' learned shares."""
+    return standing_uplift(lake(), uplift_registry(name), campaign(name))
+
+
+def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
+    """What budgets would bring on the scores of the cutoff, drawn beside the reports."""
+    own, one = rules(), campaign(name)
+    points = budget_of(lake(), one, cutoff, own.outreach.margin)
+    path = settings().reports / f"budget-{name}-{cutoff}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, uplift_plots.budget(points, float(one.budget.money), own.shop.currency))
+    return BudgetCurve(points, path)
+
+
+def score_uplifts(cutoff: str) -> list[dict[str, Any]]:
+    """Predict what each arm does to each active customer, for every campaign that chooses by uplift."""
+    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules())
+    chosen = [campaign(name) for name in campaign_names()]
+    return [use_case.score(one, cutoff) for one in chosen if one.policy.by == "uplift"]
+
+
+def trials() -> Trials:
+    return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
+
+
+def measuring() -> Measuring:
+    return Measuring(trials(), latest_cutoff())
+
+
+def programme() -> Programme:
+    return Programme(trials(), latest_cutoff())
+
+
+def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
+    """What a campaign planned on ``cutoff`` would have to measure with. Raises CampaignError when it treats nobody."""
+    one = campaign(name)
+    found = planning().preview(one, cutoff, at, first=sys.maxsize)
+    if found.plan["treated"] == 0:
+        raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
+    customers = found.plan["control"] + found.plan["treated"]
+    return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
+
+
+def publish_effects() -> list[str]:
+    """Write the pages of the latest readouts beside the reports; returns their places."""
+    folder = settings().reports / "effect"
+
+    def write(name: str, page: str) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / name, page.encode())
+        return str(folder / name)
+
+    return effect_page.publish(readouts.latest(lake()), rules().shop, write)
 
 
 def audit() -> Audit:
@@ -522,9 +863,10 @@ def draw_horizon(of: HorizonStudy) -> Path:
     return path
 
 
-def customer_card(customer_id: str, language: Language | None = None) -> CustomerCard:
-    """The customer's card, in the shop's language if no other is asked for."""
-    return _customer_card(customer_id, feature_store(), operations(), language or language_of(rules().shop.locale))
+def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
+    """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
+    asked = language or language_of(rules().shop.locale)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
 
 
 def reporting() -> Reporting:
@@ -554,6 +896,21 @@ def reporting() -> Reporting:
 def land_sample(until: date, share: float) -> sample.Landed:
     """Land the Complete Journey's history up to ``until`` for this share of its customers."""
     return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def shop_config(path: Path | None = None) -> ShopConfig:
+    """What the simulated shop is like, by default as ``config/simulator.yaml`` says."""
+    return load(path or settings().project / "config" / "simulator.yaml", ShopConfig)
+
+
+def simulate(
+    out: Path, *, config: Path | None, customers: int, days: int, seed: int, truth_days: int
+) -> simulated_files.Simulated:
+    """Simulate a shop into ``out``. Raises SettingsError when the folder holds anything already."""
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} is not empty, and simulated files must not mix with others. Name a new folder.")
+    shop = SimulatedShop(shop_config(config), customers, seed)
+    return simulated_files.simulate(shop, days, out, truth_days)
 
 
 def write_suites() -> list[Path]:

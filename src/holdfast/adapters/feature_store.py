@@ -17,19 +17,19 @@ import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.online.configured import OnlineWriter
-from holdfast.adapters.online.layout import JOIN_KEY, Rows
+from holdfast.adapters.online.layout import JOIN_KEY, Rows, View
 from holdfast.adapters.storage import of_database, reading
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError, StorageError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.features.spec import Family
-from holdfast.scores import SCORE_NAMES
+from holdfast.ports import Served, ServedFeature, ServedView
+from holdfast.scores import SCORE_NAMES, SCORES_VIEW
 
 if TYPE_CHECKING:
     import feast
 
 CARD_SERVICE = "customer_card_v1"
-SCORES_VIEW = "churn_scores"
 _DERIVED = "Features are derived: delete the file and run the features DAG for its cutoff."
 _REGISTRY_DERIVED = "It is derived: with the file deleted, the features DAG makes it anew."
 _RUN_FEATURES = "Run the features DAG for this cutoff first."
@@ -199,6 +199,54 @@ class FeastStore:
                 entity_rows=[{"customer_id": customer} for customer in customer_ids],
             ).to_df()
         return answer[["customer_id", *present(answer), *SCORE_NAMES]]
+
+    def served(self) -> Served:
+        """What the registry now declares of the customer card's views. Raises FeatureStoreError when it has no card."""
+        from feast.errors import FeatureServiceNotFoundException
+        from feast.types import String
+
+        sdk: Any = self.sdk
+        sdk.refresh_registry()
+        try:
+            service = self.sdk.get_feature_service(CARD_SERVICE)
+        except FeatureServiceNotFoundException as error:
+            raise FeatureStoreError(f"Feast knows no service {CARD_SERVICE}. Run the features DAG first.") from error
+        views = (self.sdk.get_feature_view(projection.name) for projection in service.feature_view_projections)
+        return Served(
+            self.sdk.project,
+            tuple(
+                ServedView(
+                    view.name,
+                    view.description,
+                    view.ttl or None,
+                    tuple(
+                        ServedFeature(
+                            field.name,
+                            field.description,
+                            "text" if field.dtype == String else "number",
+                            field.tags.get("unit"),
+                            field.tags.get("null"),
+                        )
+                        for field in view.features
+                    ),
+                )
+                for view in views
+            ),
+        )
+
+    def held_online(self, customer_id: str) -> list[Mapping[str, Any]]:
+        """What is served of the customer: one row, or none."""
+        if not self._online.held(self.sdk.project, customer_id):
+            return []
+        served = self.online([customer_id]).iloc[0]
+        return [{str(name): value for name, value in served.items() if not pd.isna(value)}]
+
+    def erase_online(self, customer_id: str) -> None:
+        """Serve nothing of the customer any more; until the next materialisation, if offline rows are left."""
+        self._online.erase(self.sdk.project, [customer_id])
+
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        self._online.erase(self.sdk.project, customer_ids, View(SCORES_VIEW, SCORE_NAMES))
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import compress, repeat
 from pathlib import Path
 
-from holdfast.adapters.online.layout import Rows, entity_keys, texts, values
+from holdfast.adapters.online.layout import Rows, View, entity_keys, texts, values
 from holdfast.adapters.storage import of_database
 from holdfast.errors import FeatureStoreError
 
@@ -32,6 +32,27 @@ class SqliteRows:
         with self.explained(), closing(self._open()) as connection:
             return sum(_write(connection, project, rows) for rows in batches)
 
+    def held(self, project: str, customer: str) -> int:
+        if not self._path.exists():
+            return 0
+        with self.explained(), closing(self._open()) as connection:
+            query = "SELECT count(*) FROM {} WHERE entity_key = ?"
+            counts = (
+                connection.execute(query.format(table), entity_keys([customer])).fetchone()[0]
+                for table in _tables(connection, project)
+            )
+            return sum(counts)
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        with self.explained(), closing(self._open()) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            tables = _tables(connection, project) if view is None else [f'"{project}_{view.name}"']
+            keys = [(key,) for key in entity_keys(customers)]
+            with _transaction(connection):
+                for table in tables:
+                    connection.executemany(f"DELETE FROM {table} WHERE entity_key = ?", keys)  # noqa: S608
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
 
@@ -47,6 +68,15 @@ class SqliteRows:
                 f"the online store {self._path} cannot serve: {error}. Where a table is missing, run the features DAG "
                 "(or `feast apply`) first."
             ) from error
+
+
+def _tables(connection: sqlite3.Connection, project: str) -> list[str]:
+    """The tables that hold the project's views."""
+    named = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?",
+        (len(project) + 1, f"{project}_"),
+    )
+    return [f'"{name}"' for (name,) in named]
 
 
 def _write(connection: sqlite3.Connection, project: str, rows: Rows) -> int:
