@@ -22,7 +22,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from holdfast.access import Scope
-from holdfast.errors import FeatureStoreError, HoldfastError, StoreUnavailableError
+from holdfast.errors import FeatureStoreError, HoldfastError, StorageError, StoreUnavailableError
 from holdfast.lookup import answers
 from holdfast.lookup.answers import LARGEST_BATCH, CustomerId, FeatureNames, parameter
 from holdfast.lookup.customers import Lookup
@@ -314,7 +314,7 @@ class _Readiness:
             await self._lookup.customers(["readyz"], offers=True)
         except FeatureStoreError:
             waiting.append("features")
-        except StoreUnavailableError:
+        except (StorageError, StoreUnavailableError):
             waiting.append("offers")
         return waiting
 

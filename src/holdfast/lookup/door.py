@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from holdfast.access import Grant, Keyring, Scope
-from holdfast.errors import FeatureStoreError, StoreUnavailableError
+from holdfast.errors import FeatureStoreError, StorageError, StoreUnavailableError
 from holdfast.lookup.journal import Journal, Metrics
 from holdfast.lookup.problems import ProblemError, of_http, wait
 from holdfast.ports import ApiKeys
@@ -113,7 +113,7 @@ class Door:
             await problem.response()(asgi, receive, sending)
         except HTTPException as error:
             await of_http(error).response()(asgi, receive, sending)
-        except (FeatureStoreError, StoreUnavailableError) as error:
+        except (FeatureStoreError, StorageError, StoreUnavailableError) as error:
             self.journal.note("unavailable", route=route.path, error=type(error).__name__)
             closed = wait(HTTPStatus.SERVICE_UNAVAILABLE, "a store cannot be read at present", 2)
             await closed.response()(asgi, receive, sending)
