@@ -265,12 +265,33 @@ class MlflowRegistry(Generic[_Model]):
         experiment_id: str = found.experiment_id
         return experiment_id
 
+    def _make_database(self) -> None:
+        """Make the file of a new SQLite database aside, and put it in place once it is whole.
+
+        MLflow makes it table by table: a process killed meanwhile, or a second one at the same time, leaves one that
+        MLflow refuses from then on.
+        """
+        if not self._url.startswith("sqlite:///") or (file := Path(self._url.removeprefix("sqlite:///"))).exists():
+            return
+        with self._alone():
+            if file.exists():
+                return
+            from mlflow import MlflowClient
+
+            aside = file.with_name(f".{file.name}.part")
+            aside.unlink(missing_ok=True)
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            MlflowClient(f"sqlite:///{aside}", f"sqlite:///{aside}").search_registered_models()
+            MlflowClient(f"sqlite:///{aside}").search_experiments()
+            aside.replace(file)
+
     def _client(self) -> Any:
         return self._mlflow().MlflowClient()
 
     def _mlflow(self) -> Any:
         import mlflow
 
+        self._make_database()
         mlflow.set_tracking_uri(self._url)
         mlflow.set_registry_uri(self._url)
         return mlflow
