@@ -295,3 +295,8 @@ def test_of_two_that_make_the_database_at_once_both_find_it_whole(tmp_path: Path
 
 def _champion(folder: Path) -> object:
     return real_registry(folder).aliased("champion")
+
+
+def test_nobody_to_roll_back_to_is_told_before_there_is_a_database(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no previous champion"):
+        real_registry(tmp_path).rollback(YES)
