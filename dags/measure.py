@@ -7,7 +7,6 @@ surely harms is stopped. Then the programme as a whole, from the global holdout,
 **A re-run is safe.** A readout replaces that of the same run and day; a stopped run stays stopped.
 """
 
-import pendulum
 from airflow.sdk import dag, task
 
 from holdfast.adapters.airflow.conventions import COMMON, LAKE
@@ -25,7 +24,7 @@ def measure() -> None:
         """Every run that has no final readout: how many by what came of it, and which were stopped for harm."""
         from holdfast import wiring
 
-        return wiring.measuring().measure(pendulum.now("UTC"))
+        return wiring.measuring().measure(wiring.now())
 
     @task
     def programme() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
@@ -24,6 +25,7 @@ from holdfast.rules import Rule
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMALS = 9  # hides the noise of binary fractions (6 × 2.55 is 15.3), yet keeps a millionth of a cent
 _EPOCHS: Mapping[str, Literal["s", "ms"]] = {"epoch seconds": "s", "epoch milliseconds": "ms"}
+_FARTHEST = 1e17  # no time, in seconds or milliseconds, and too large to be looked at as one
 _DIGEST_LENGTH = 16
 
 ROW = "row"
@@ -54,7 +56,8 @@ def _time_format(form: str) -> str:
         some_time = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
         try:
             datetime.strptime(some_time.strftime(form), form)  # noqa: DTZ007 - only whether it can be read
-        except ValueError as error:
+            pd.to_datetime(pd.Series([""]), format=form, errors="coerce", utc="%z" in form)
+        except (ValueError, re.error) as error:  # the latter for a directive that is written twice
             raise ValueError(f"write it as in '%d/%m/%Y %H:%M', or {' or '.join(map(repr, _EPOCHS))}") from error
     return form
 
@@ -137,7 +140,7 @@ class Expression(Rule):
     row_number: list[Operand] | None = None
 
     separator: str = Field(default="-", min_length=1)
-    part: Annotated[int, Field(ge=1)] | None = None
+    part: Annotated[int, Field(ge=1, le=1000)] | None = None
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     format: TimeFormat | None = None
@@ -358,6 +361,8 @@ def _time(expression: Expression, rows: pa.Table) -> Text:
     series: pd.Series[str] = text.to_pandas()
     if form in _EPOCHS:
         numbers = pd.to_numeric(series, errors="coerce")
+        numbers = numbers if numbers.dtype == np.int64 else numbers.astype(np.float64)
+        numbers = numbers.where(numbers.abs() < _FARTHEST)
         times = pd.to_datetime(numbers, unit=_EPOCHS[form], utc=True, errors="coerce")
     else:
         times = pd.to_datetime(series, format=form, errors="coerce", utc="%z" in form)
@@ -375,11 +380,13 @@ def _json_field(expression: Expression, rows: pa.Table) -> Text:
 def _member(text: str, key: str) -> str:
     try:
         value = json.loads(text, parse_float=str, parse_int=str).get(key) if text else None
+        if value is None:
+            return ""
+        found = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        found.encode()  # half a character (an unpaired surrogate) is no text
     except (ValueError, AttributeError, RecursionError):
         return ""
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
 
 
 def _replace(expression: Expression, rows: pa.Table) -> Text:

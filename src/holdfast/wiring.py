@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -34,7 +33,7 @@ from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
-from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
+from holdfast.adapters.operations.erasure import CampaignRows, MessageWords, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -43,6 +42,7 @@ from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
+from holdfast.adapters.redemption_file import read_redemptions
 from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
@@ -92,16 +92,26 @@ from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
-from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import Erased, Erasing, readable
 from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
-from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retention import (
+    ContactsOfTheGone,
+    Dated,
+    Events,
+    Files,
+    LandingFiles,
+    Period,
+    QuarantinedRows,
+    enforce,
+)
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
@@ -109,7 +119,7 @@ from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
 from holdfast.pipelines.uplift_review import terms_of
 from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
-from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.ports import Alias, Channel, FeatureEngine, Holding, Person
 from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -178,7 +188,9 @@ def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
 
 def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -308,6 +320,25 @@ def ingest() -> Ingest:
         calendar=shop.calendar,
         identities=identities(),
     )
+
+
+def retention(now: datetime, *, dry: bool) -> list[dict[str, Any]]:
+    """Delete what the rules keep no longer (a dry run only counts it): the name, days and count of each kind."""
+    here, own = settings(), rules()
+    shop, store = own.shop, lake()
+    kept: dict[str, Dated] = {
+        "landing": LandingFiles(LandingDirectory(here.landing), _source(shop), shop.zone, store),
+        "quarantine": QuarantinedRows(store),
+        "events": Events(store),
+        "messages": MessageWords(_engine()),
+        "contacts": ContactsOfTheGone(store, vault()),
+        "work": Files((here.work,)),
+        "logs": Files((here.logs, here.airflow_home / "logs")),
+        "exports": Files((here.exports,)),
+    }
+    days = own.retention.model_dump()
+    periods = [Period(name, days[name], of) for name, of in kept.items() if days[name] is not None]
+    return [{"name": one.name, "days": one.days, "count": one.count} for one in enforce(periods, now, dry=dry)]
 
 
 def compact(least_files: int | None = None) -> list[dict[str, Any]]:
@@ -506,12 +537,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def api_keys() -> KeyDatabase:
@@ -558,7 +589,7 @@ def serve_lookup() -> None:
     uvicorn.run(
         "holdfast.wiring:lookup_app",
         factory=True,
-        host=here.loopback,
+        host=here.listens_on,
         port=here.lookup_port,
         workers=here.lookup_workers,
         loop="uvloop",
@@ -693,9 +724,7 @@ def send(batch: Mapping[str, Any]) -> Sent:
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
     """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        reports = reports_of(list(csv.DictReader(opened)), file.name)
-    return redeem(operations(), reports, f"file {file.name}"[:60], at)
+    return redeem(operations(), read_redemptions(file), f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
@@ -757,8 +786,6 @@ def compare_uplift(
     if covariates is not None and columns is not None:
         names = [one.strip() for one in columns.split(",")]
         known = covariates_of(pd.read_csv(covariates), names, str(covariates))
-        called = pseudonyms()
-        known["customer_id"] = [one if is_pseudonym(one) else called(one) for one in known["customer_id"]]
     return _compare_uplift(
         trials(),
         feature_store(),
@@ -870,7 +897,7 @@ def draw_horizon(of: HorizonStudy) -> Path:
 def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
     """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
     asked = language or language_of(rules().shop.locale)
-    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked, called=own_id)
 
 
 def reporting() -> Reporting:
