@@ -816,7 +816,7 @@ def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
 
 def score_uplifts(cutoff: str) -> list[dict[str, Any]]:
     """Predict what each arm does to each active customer, for every campaign that chooses by uplift."""
-    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules())
+    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules(), vault().objectors)
     chosen = [campaign(name) for name in campaign_names()]
     return [use_case.score(one, cutoff) for one in chosen if one.policy.by == "uplift"]
 
