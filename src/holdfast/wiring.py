@@ -34,7 +34,7 @@ from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
-from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
+from holdfast.adapters.operations.erasure import CampaignRows, MessageWords, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -92,7 +92,7 @@ from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
-from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import Erased, Erasing, readable
 from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
@@ -102,6 +102,16 @@ from holdfast.pipelines.recommend import Recommended, write_recommendations
 from holdfast.pipelines.redeem import redeem, reports_of
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retention import (
+    ContactsOfTheGone,
+    Dated,
+    Events,
+    Files,
+    LandingFiles,
+    Period,
+    QuarantinedRows,
+    enforce,
+)
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
@@ -109,7 +119,7 @@ from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
 from holdfast.pipelines.uplift_review import terms_of
 from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
-from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.ports import Alias, Channel, FeatureEngine, Holding, Person
 from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -178,7 +188,9 @@ def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
 
 def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()), kind)
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -308,6 +320,25 @@ def ingest() -> Ingest:
         calendar=shop.calendar,
         identities=identities(),
     )
+
+
+def retention(now: datetime, *, dry: bool) -> list[dict[str, Any]]:
+    """Delete what the rules keep no longer (a dry run only counts it): the name, days and count of each kind."""
+    here, own = settings(), rules()
+    shop, store = own.shop, lake()
+    kept: dict[str, Dated] = {
+        "landing": LandingFiles(LandingDirectory(here.landing), _source(shop), shop.zone, store),
+        "quarantine": QuarantinedRows(store),
+        "events": Events(store),
+        "messages": MessageWords(_engine()),
+        "contacts": ContactsOfTheGone(store, vault()),
+        "work": Files((here.work,)),
+        "logs": Files((here.logs, here.airflow_home / "logs")),
+        "exports": Files((here.exports,)),
+    }
+    days = own.retention.model_dump()
+    periods = [Period(name, days[name], of) for name, of in kept.items() if days[name] is not None]
+    return [{"name": one.name, "days": one.days, "count": one.count} for one in enforce(periods, now, dry=dry)]
 
 
 def compact(least_files: int | None = None) -> list[dict[str, Any]]:
@@ -506,12 +537,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def api_keys() -> KeyDatabase:
@@ -558,7 +589,7 @@ def serve_lookup() -> None:
     uvicorn.run(
         "holdfast.wiring:lookup_app",
         factory=True,
-        host=here.loopback,
+        host=here.listens_on,
         port=here.lookup_port,
         workers=here.lookup_workers,
         loop="uvloop",
@@ -866,7 +897,7 @@ def draw_horizon(of: HorizonStudy) -> Path:
 def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
     """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
     asked = language or language_of(rules().shop.locale)
-    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked, called=own_id)
 
 
 def reporting() -> Reporting:

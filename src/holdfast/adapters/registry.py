@@ -59,14 +59,15 @@ def uplift_of(campaign: str) -> Kind[UpliftModel]:
 class MlflowRegistry(Generic[_Model]):
     """The ModelRegistry and UpliftRegistry ports on an MLflow tracking server or database (``url``), for one ``kind``.
 
-    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created. MLflow moves one alias at
-    a time, whatever it was before; ``alone`` gives a context that one process at a time is in, for moving two.
+    Artefacts go below ``artifacts_dir``, or where the server keeps them (None); that is fixed when the experiment is
+    first created. MLflow moves one alias at a time, whatever it was before; ``alone`` gives a context that one process
+    at a time is in, for moving two.
     """
 
     def __init__(
         self,
         url: str,
-        artifacts_dir: Path,
+        artifacts_dir: Path | None,
         alone: Callable[[], AbstractContextManager[object]],
         kind: Kind[_Model] = CHURN,  # type: ignore[assignment]
     ) -> None:
@@ -76,7 +77,7 @@ class MlflowRegistry(Generic[_Model]):
         self._alone = alone
 
     def log(self, run: CandidateRun | UpliftRun) -> str:
-        with storing(self._artifacts_dir):
+        with storing(self._artifacts_dir or self._url):
             return self._log(run)
 
     def _log(self, run: CandidateRun | UpliftRun) -> str:
@@ -100,7 +101,6 @@ class MlflowRegistry(Generic[_Model]):
             ) as started,
         ):
             mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics({**(_metrics(run) if isinstance(run, CandidateRun) else {}), **run.figures})
             mlflow.set_tags({f"note.{name}": text for name, text in run.notes.items()})
             images = Path(work) / "plots"
             images.mkdir()
@@ -111,7 +111,7 @@ class MlflowRegistry(Generic[_Model]):
                 mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(_PYFUNC),
                 artifacts={"model": str(files)},
@@ -119,6 +119,9 @@ class MlflowRegistry(Generic[_Model]):
                 input_example=run.example,
                 pip_requirements=[f"{name}=={package_version(name)}" for name in _REQUIREMENTS],
             )
+            # After the model: to one logged later MLflow copies a run's metrics, with a request for each.
+            figures = {**(_metrics(run) if isinstance(run, CandidateRun) else {}), **run.figures}
+            mlflow.log_metrics(figures, model_id=logged.model_id)
         run_id: str = started.info.run_id
         return run_id
 
@@ -256,7 +259,8 @@ class MlflowRegistry(Generic[_Model]):
         found = client.get_experiment_by_name(self._kind.name)
         if found is None:
             try:
-                created: str = client.create_experiment(self._kind.name, self._artifacts_dir.resolve().as_uri())
+                place = self._artifacts_dir.resolve().as_uri() if self._artifacts_dir else None
+                created: str = client.create_experiment(self._kind.name, place)
                 return created
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
