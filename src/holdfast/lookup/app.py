@@ -17,6 +17,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -381,6 +382,8 @@ async def _body(request: Request) -> bytes:
                         {"Connection": "close"},
                     )
                 parts.append(chunk)
+    except ClientDisconnect as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "the body was broken off") from error
     except TimeoutError as error:
         raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "the body took too long", {"Connection": "close"}) from error
     return b"".join(parts)
