@@ -6,7 +6,6 @@ webhook) how many customers are at risk, what was sent, and what needs a person:
 **A re-run is safe.** It sends the digest again, marked with its time; nothing else is changed.
 """
 
-import pendulum
 from airflow.sdk import dag, task
 
 from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, cutoff_of
@@ -25,7 +24,7 @@ def alert() -> None:
         """The digest's subject."""
         from holdfast import wiring
 
-        return wiring.alerting().send(cutoff_of(context) or wiring.latest_cutoff().isoformat(), pendulum.now("UTC"))
+        return wiring.alerting().send(cutoff_of(context) or wiring.latest_cutoff().isoformat(), wiring.now())
 
     digest()
 

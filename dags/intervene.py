@@ -10,7 +10,6 @@ and never sent again, whatever Airflow retries; a doubtful delivery is left as `
 the DAG `deliver`.
 """
 
-import pendulum
 from airflow.sdk import dag, task
 
 from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, OUTREACH, SCORES, cutoff_of, pool_of
@@ -44,7 +43,7 @@ def intervene() -> None:
         """Assignments, coupons and planned messages of one campaign, in one transaction."""
         from holdfast import wiring
 
-        return wiring.planning().plan(wiring.campaign(campaign), cutoff, pendulum.now("UTC"))
+        return wiring.planning().plan(wiring.campaign(campaign), cutoff, wiring.now())
 
     @task
     def batches(planned: list[dict], lane: str) -> list[dict]:

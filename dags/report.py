@@ -6,7 +6,6 @@ tiers, the campaign's arms, and a customer's card.
 **A re-run is safe.** The page of a cutoff replaces that of the same cutoff.
 """
 
-import pendulum
 from airflow.sdk import dag, task
 
 from holdfast.adapters.airflow.conventions import COMMON, CUTOFF, OUTREACH, cutoff_of
@@ -25,7 +24,7 @@ def report() -> None:
         """The page's place."""
         from holdfast import wiring
 
-        return wiring.reporting().write(cutoff_of(context) or wiring.latest_cutoff().isoformat(), pendulum.now("UTC"))
+        return wiring.reporting().write(cutoff_of(context) or wiring.latest_cutoff().isoformat(), wiring.now())
 
     write()
 

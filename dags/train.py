@@ -8,7 +8,7 @@ future. Fits each candidate in a task of its own, tests it on later cutoffs, and
 **A re-run is safe.** A run registers a version of its own; the champion moves only when the gate and a person say so.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import dag, task
@@ -83,7 +83,7 @@ def train() -> None:
         """The alias champion moves, if so decided; the decision is written on the version either way."""
         from holdfast import wiring
 
-        done = wiring.promotion().decide(weighed, decision(answer, datetime.now(UTC)))
+        done = wiring.promotion().decide(weighed, decision(answer, wiring.now()))
         if not done["promoted"]:
             raise AirflowSkipException(done["reason"])
         return done

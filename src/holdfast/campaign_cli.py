@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +31,7 @@ def plan(
     from holdfast import wiring
 
     wiring.prepare()
-    on, now = cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)
+    on, now = cutoff or wiring.latest_cutoff().isoformat(), wiring.now()
     use_case, campaign = wiring.planning(), wiring.campaign(name)
     if not dry_run:
         terminal.show(_planned(use_case.plan(campaign, on, now)))
@@ -72,7 +71,7 @@ def stop(
 
     wiring.prepare()
     with wiring.operations().writing() as tx:
-        waiting = tx.stop(run, by, datetime.now(UTC))
+        waiting = tx.stop(run, by, wiring.now())
     terminal.say(f"{run} is stopped; {waiting:,} messages were still planned and will be skipped.")
 
 
@@ -87,6 +86,8 @@ def _planned(plan: Plan) -> Table:
     for arm, count in plan["arms"].items():
         table.add_row(f"  arm {escape(arm)}", f"{count:,}")
     table.add_row("expected cost", f"{plan['expected_cost']:,.2f}")
+    if plan["chosen_by"]:
+        table.caption, table.caption_justify = f"chosen by {escape(plan['chosen_by'])}", "left"
     return table
 
 

@@ -25,11 +25,14 @@ from holdfast import (
     deploy_cli,
     horizon_cli,
     lake_cli,
+    lookup_cli,
     message_cli,
     model_cli,
     outbox_cli,
     preferences_cli,
+    privacy_cli,
     quarantine_cli,
+    simulate_cli,
     source_cli,
     terminal,
 )
@@ -59,6 +62,8 @@ app.add_typer(model_cli.app, name="model")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
 app.add_typer(deploy_cli.app, name="deploy")
+app.add_typer(lookup_cli.app, name="lookup")
+app.add_typer(privacy_cli.app, name="privacy")
 
 
 class Sample(StrEnum):
@@ -189,6 +194,8 @@ def _local_mailbox() -> ExitStack:
 
 _command(horizon_cli.horizon)
 _command(backtest_cli.backtest)
+_command(simulate_cli.simulate)
+_command(simulate_cli.rehearse)
 
 
 @_command
@@ -210,7 +217,7 @@ def report(cutoff: Cutoff = None) -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), datetime.now(UTC)))
+    typer.echo(wiring.reporting().write(cutoff or wiring.latest_cutoff().isoformat(), wiring.now()))
 
 
 @_command

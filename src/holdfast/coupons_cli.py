@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ def import_(
     wiring.prepare()
     codes = codes_of(file.read_text(encoding="utf-8"), file.name)
     with wiring.operations().writing() as tx:
-        new = tx.ledger.import_codes(pool, codes, by, datetime.now(UTC))
+        new = tx.ledger.import_codes(pool, codes, by, wiring.now())
     terminal.say(f"{new:,} new codes in pool {pool}; {len(codes) - new:,} were known")
 
 
@@ -49,7 +48,7 @@ def redeem(
     from holdfast.pipelines.redeem import counted
 
     wiring.prepare()
-    for answer, count in counted(wiring.redeem_file(file, datetime.now(UTC))).items():
+    for answer, count in counted(wiring.redeem_file(file, wiring.now())).items():
         terminal.say(f"{answer}: {count:,}")
 
 
@@ -60,7 +59,7 @@ def reconcile() -> None:
     from holdfast.pipelines.redeem import reconcile as _reconcile
 
     wiring.prepare()
-    found = _reconcile(wiring.operations(), datetime.now(UTC))
+    found = _reconcile(wiring.operations(), wiring.now())
     table = Table(
         "run", "issued", "redeemed", "void", "expired", "open", "still owed", "taken off", "beyond", "untold", box=None
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,6 +161,19 @@ def _preferences() -> str | Absent:
     return f"{page} answers"
 
 
+def _lookup() -> str | Absent:
+    url = wiring.settings().lookup_url
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=_PAGE_SECONDS):  # noqa: S310 - loopback
+            pass
+    except urllib.error.HTTPError as error:
+        waiting = ", ".join(json.loads(error.read()).get("waiting_for", []))
+        raise HoldfastError(f"{url} answers, but waits for: {waiting}. Its log says what is missing") from error
+    except OSError:
+        return Absent(f"{url} is closed: `holdfast up` and `holdfast lookup serve` open it")
+    return f"{url} is ready"
+
+
 _LOOKS: dict[str, _Look] = {
     "Python": _Look(lambda: sys.version.split()[0]),
     "versions": _Look(_versions, "set .venv up anew from requirements.lock"),
@@ -173,5 +188,6 @@ _LOOKS: dict[str, _Look] = {
     ),
     "mail server": _Look(_mail),
     "channels": _Look(_channels, "check config/channels.yaml, HOLDFAST_WEBHOOK_SECRETS and HOLDFAST_DKIM_KEY"),
+    "look-up API": _Look(_lookup, "look at its log; another service may hold HOLDFAST_LOOKUP_PORT"),
     "preference page": _Look(_preferences, "check HOLDFAST_LINK_KEYS, HOLDFAST_INBOUND_KEYS and HOLDFAST_PUBLIC_URL"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -28,7 +27,7 @@ def preview(
     from holdfast import wiring
 
     wiring.prepare()
-    messages = wiring.preview_messages(template, channel, customer, datetime.now(UTC))
+    messages = wiring.preview_messages(template, channel, customer, wiring.now())
     for heading, envelope in messages.items():
         body = f"{envelope.subject}\n\n{envelope.text}" if envelope.subject else envelope.text
         terminal.show(Panel(Text(body.rstrip()), title=heading, title_align="left"))
@@ -44,4 +43,4 @@ def source(
     from holdfast import wiring
 
     wiring.prepare()
-    typer.echo(wiring.message_source(template, locale, datetime.now(UTC)), nl=False)
+    typer.echo(wiring.message_source(template, locale, wiring.now()), nl=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -70,7 +69,7 @@ def rollback() -> None:
     from holdfast.model.approval import Approval
 
     who = f"{getpass.getuser()} on the command line"
-    restored = wiring.promotion().rollback(Approval(approved=True, by=who, at=datetime.now(UTC)))
+    restored = wiring.promotion().rollback(Approval(approved=True, by=who, at=wiring.now()))
     terminal.say(
         f"Version {restored.version} ({restored.candidate}) is the champion again; the score DAG's next run uses it."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -91,5 +90,5 @@ def resolve(
 
     wiring.prepare()
     with wiring.operations().writing() as tx:
-        tx.outbox.resolve(reference, found is Found.DELIVERED, by, datetime.now(UTC))
+        tx.outbox.resolve(reference, found is Found.DELIVERED, by, wiring.now())
     terminal.say(f"{reference}: {found}")

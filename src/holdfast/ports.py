@@ -6,24 +6,25 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
+from holdfast.access import ApiKey
 from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
 from holdfast.campaign.funnel import Progress
-from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
-from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State
+from holdfast.campaign.offers import Balance, Entitlement, Redeemed, RedemptionReport
+from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State, Step
 from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
@@ -35,6 +36,7 @@ from holdfast.model.promotion import Verdict
 from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
 from holdfast.model.served import ServedModel
 from holdfast.rules import FrequencyCap, Outreach
+from holdfast.windows import Window
 
 Alias = Literal["champion", "challenger", "previous"]
 
@@ -152,6 +154,10 @@ class Vault(Protocol):
         """As Lake.append, for tables whose home is the vault. A later contact replaces the customer's earlier one."""
         ...
 
+    def identify(self, own_ids: Mapping[str, str]) -> None:
+        """Keep the shop's own id of these customers, by pseudonym; those known already stay as they are."""
+        ...
+
 
 @dataclass(frozen=True)
 class FeaturesAsOf:
@@ -234,9 +240,65 @@ class FeatureStore(HistoricalFeatures, Protocol):
         """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
         ...
 
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        """Serve no score of these customers any more."""
+        ...
+
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Put scores online. Columns: customer_id, event_timestamp, and those of ``holdfast.scores.SCORE_FIELDS``."""
         ...
+
+
+@dataclass(frozen=True)
+class ServedFeature:
+    """A feature that other services can read: a float64 (``number``) or ``text``."""
+
+    name: str
+    meaning: str
+    kind: Literal["number", "text"]
+    unit: str | None = None
+    null: str | None = None
+
+
+@dataclass(frozen=True)
+class ServedView:
+    """A feature view: ``ttl`` after its event time a value no longer counts as fresh (None: always does)."""
+
+    name: str
+    meaning: str
+    ttl: timedelta | None
+    features: tuple[ServedFeature, ...]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What Feast's registry declares of the customers' features, in the order of the feature service."""
+
+    project: str
+    views: tuple[ServedView, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is read of each customer: of every view its event time, and these features of it (none: the time alone)."""
+
+    project: str
+    views: Mapping[str, tuple[str, ...]]
+
+
+class OnlineReader(Protocol):
+    """The online store, read beside an event loop without holding it up."""
+
+    async def read(self, asked: Asked, customers: Sequence[str]) -> list[list[Any]]:
+        """A row for each customer, in the order asked, from one round trip.
+
+        A row is, view after view, its event time (seconds of the Unix epoch; None where the store knows no such
+        customer) and then the features' values in the order of ``asked`` (None is null). Whether a value is still
+        fresh, the store does not know. Raises FeatureStoreError when it cannot be read.
+        """
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Scratch(Protocol):
@@ -369,6 +431,33 @@ class Ledger(Protocol):
         ...
 
 
+class Entitlements(Protocol):
+    """The coupons that customers may use now."""
+
+    def in_force(self, customers: Sequence[str], at: datetime) -> Mapping[str, Sequence[Entitlement]]:
+        """The coupons of each of these customers that are issued and valid ``at``; whoever has none is left out.
+
+        Raises StoreUnavailableError when the ledger cannot be read.
+        """
+        ...
+
+
+class ApiKeys(Protocol):
+    """The keys with which other services look customers up."""
+
+    def all(self) -> list[ApiKey]:
+        """Every key ever made, the oldest first. Raises StoreUnavailableError when they cannot be read."""
+        ...
+
+    def add(self, key: ApiKey, actor: str) -> None:
+        """Keep a new key. Raises AccessError when two of its name are valid already."""
+        ...
+
+    def revoke(self, key_id: str, actor: str, at: datetime) -> ApiKey:
+        """End a key; a repeated call changes nothing. Raises AccessError when there is none of that id."""
+        ...
+
+
 class OperationsTransaction(Protocol):
     """One transaction on the operations database: all of what is written through it is kept, or none."""
 
@@ -419,6 +508,18 @@ class OperationsTransaction(Protocol):
         ...
 
 
+class KeptOperations(Protocol):
+    """A connection that a sender keeps while it works off its leases."""
+
+    def writing(self) -> AbstractContextManager[OperationsTransaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        ...
+
+    def step(self, last: tuple[Lease, Outcome] | None, following: Lease, at: datetime) -> Step:
+        """``Outbox.finish`` the last message, if any, and ``Outbox.claim`` the next, in one transaction."""
+        ...
+
+
 class Operations(Protocol):
     """The operations database: campaign runs, assignments, coupons, the outbox; contacts and consents beside them."""
 
@@ -430,8 +531,8 @@ class Operations(Protocol):
         """Committed when the block ends, rolled back when it raises."""
         ...
 
-    def kept(self) -> AbstractContextManager[Callable[[], AbstractContextManager[OperationsTransaction]]]:
-        """``writing`` for many short transactions one after the other, all on one connection."""
+    def kept(self) -> AbstractContextManager[KeptOperations]:
+        """One connection for many short transactions, one after the other."""
         ...
 
     def planning(self) -> AbstractContextManager[OperationsTransaction]:
@@ -448,6 +549,10 @@ class RepliesTransaction(Protocol):
 
     def choices(self, customer_id: str) -> list[Choice]:
         """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def profiled(self, customer_id: str) -> bool:
+        """Whether the customer may be scored: they objected neither to profiling nor to direct marketing as such."""
         ...
 
     def decide(self, decision: Decision) -> None:
@@ -488,6 +593,17 @@ class CampaignProgress(Protocol):
 
     def of(self, campaign_id: str) -> list[Progress]:
         """Every assigned customer of the run, in no particular order."""
+        ...
+
+
+class TrialLog(Protocol):
+    """The log of who was assigned which arm, and what was reported of it, in bulk."""
+
+    def assigned(self, campaign_id: str, window: Window) -> pd.DataFrame:
+        """Every assigned customer of the run, sorted by id, with the columns ``trial.ASSIGNED`` and ``trial.REPORTED``.
+
+        ``exposed``: the message was sent, or may have been; ``discount``: by coupons redeemed within ``window``.
+        """
         ...
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,7 +108,7 @@ def retry(file: File = None, rule: Rule = None) -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    done = wiring.retry(datetime.now(UTC)).run(file, rule)
+    done = wiring.retry(wiring.now()).run(file, rule)
     table = Table("file", "tried", "accepted", "still open", "", box=None)
     for column in table.columns[1:4]:
         column.justify = "right"

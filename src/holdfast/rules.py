@@ -358,7 +358,8 @@ class Outreach(Rule):
     """What holds for every campaign.
 
     ``margin`` is the share of a sale that the shop keeps. A channel without ``limits`` is used as fast as it answers;
-    ``shards`` is how many senders share one channel's messages of a campaign.
+    ``shards`` is how many senders share one channel's messages of a campaign. ``stop_for_harm`` ends a campaign whose
+    customers have surely ordered less than its control (``holdfast.effect.sequence``).
     """
 
     frequency_caps: tuple[FrequencyCap, ...] = (FrequencyCap(messages=1, days=14),)
@@ -367,6 +368,7 @@ class Outreach(Rule):
     margin: Annotated[float, Field(gt=0, le=1)] = 1
     limits: Mapping[str, ChannelLimits] = {}
     shards: Annotated[int, Field(ge=1, le=1024)] = 2
+    stop_for_harm: bool = True
 
 
 class Recommendations(Rule):

@@ -15,6 +15,9 @@ class ScoreField:
     kind: Literal["number", "text"] = "number"
 
 
+SCORES_VIEW = "churn_scores"
+"""The Feast feature view that holds them."""
+
 SCORE_FIELDS = (
     ScoreField("probability", "calibrated probability of churning within the horizon"),
     ScoreField("tier", "risk tier: high, medium or low", "text"),

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         default=None, description="https address at which customers reach the preference page; default: this machine"
     )
     preferences_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    lookup_port: Annotated[int, Field(ge=1, le=65535)] = 8091
+    lookup_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes of the look-up API")
+    lookup_room: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="requests that one process of the look-up API works on at once; more are turned away"
+    )
     webhook_secrets: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: webhook signing secrets (whsec_…) by the names that config/channels.yaml uses",
@@ -72,6 +77,15 @@ class Settings(BaseSettings):
         default=(),
         description="JSON list of keys that sign preference links, the newest last; default: one made on first use",
     )
+    vault_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="JSON list of keys that wrap the vault's data keys, the newest last; default: one made on first "
+        "use. `holdfast privacy rotate` makes the older ones unnecessary",
+    )
+    pseudonym_key: SecretStr | None = Field(
+        default=None,
+        description="key that customers' pseudonyms are made with, for good; default: one made on first use",
+    )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
@@ -79,8 +93,8 @@ class Settings(BaseSettings):
     loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
     listen: str | None = Field(
         default=None,
-        description="address that `holdfast preferences serve` and `holdfast mailbox` listen on; default: "
-        "loopback. In a container 0.0.0.0",
+        description="address that `holdfast preferences serve`, `lookup serve` and `mailbox` listen on, 0.0.0.0 in a "
+        "container; default: loopback",
     )
     approval: Literal["ask", "auto"] = Field(
         default="ask",
@@ -144,9 +158,23 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{self.loopback}:{self.preferences_port}"
 
     @property
+    def lookup_url(self) -> str:
+        return f"http://{self.loopback}:{self.lookup_port}"
+
+    @property
+    def lookup_metrics(self) -> Path:
+        """Files that several processes of the look-up API count in together."""
+        return self.work / "lookup-metrics"
+
+    @property
     def secrets(self) -> Path:
         """Keys made on first use where none is set; readable by this user only."""
         return self.home / "secrets"
+
+    @property
+    def exports(self) -> Path:
+        """What customers asked to be told about themselves; for the person who answers them, to be deleted then."""
+        return self.home / "exports"
 
     @property
     def reports(self) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
@@ -17,19 +20,25 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast import guessing, horizon_plot, windows
-from holdfast.adapters import environment, files, queries, sample
+from holdfast.adapters import clock, environment, files, queries, sample, simulated_files
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows, Served
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
+from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
+from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.sealing import Keyring
+from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
@@ -66,10 +75,14 @@ from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
+from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
+from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
@@ -81,9 +94,13 @@ from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
+from holdfast.pipelines.trials import Trials
 from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -91,6 +108,17 @@ if TYPE_CHECKING:
 
 def settings() -> Settings:
     return Settings()
+
+
+def now() -> datetime:
+    """The time by which the product acts: real, or a rehearsal's."""
+    return clock.now(settings().home)
+
+
+def _clock() -> Callable[[], datetime]:
+    """``now`` for whoever asks it thousands of times a second: the real clock is asked at once."""
+    home = settings().home
+    return partial(clock.now, home) if clock.is_rehearsal(home) else partial(datetime.now, UTC)
 
 
 def prepare() -> Settings:
@@ -117,7 +145,7 @@ def feature_store() -> FeastStore:
     return FeastStore(
         here.feast_repo,
         here.feast_offline,
-        datetime.now(UTC),
+        now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
     )
@@ -135,7 +163,94 @@ def _engine() -> Engine:
 
 
 def operations() -> OperationsDatabase:
-    return OperationsDatabase(_engine())
+    return OperationsDatabase(_engine(), _keyring())
+
+
+def vault() -> SqlVault:
+    return SqlVault(_engine(), _keyring())
+
+
+def _keyring() -> Keyring:
+    here = settings()
+    keys = tuple(key.get_secret_value() for key in here.vault_keys)
+    return Keyring(keys or (kept_secret(here.secrets / "vault"),))
+
+
+def pseudonyms() -> Pseudonyms:
+    here = settings()
+    key = here.pseudonym_key.get_secret_value() if here.pseudonym_key else kept_secret(here.secrets / "pseudonyms")
+    return Pseudonyms(key)
+
+
+def customer_id(own_id: str) -> str:
+    """What Holdfast calls the customer whom the shop calls ``own_id``; a pseudonym is taken as it is.
+
+    Whoever asks from outside, at the command line or through a service, comes by here and nowhere else.
+    """
+    return own_id if is_pseudonym(own_id) else pseudonyms()(own_id)
+
+
+def identities() -> Identities:
+    """How ingestion calls customers. Raises SettingsError where the lake knows them by other names."""
+    names = pseudonyms()
+    hold_to_pseudonyms(lake(), vault(), names)
+
+    def erased(customer_ids: Set[str]) -> Set[str]:
+        tombstones = SqlErasures(_engine()).tombstones()
+        return {one for one in customer_ids if tombstones and names.tombstone(one) in tombstones}
+
+    return Identities(names, erased)
+
+
+def person(own_id: str) -> Person:
+    """The customer whom the shop calls so, for a person's rights."""
+    customer = pseudonyms()(own_id)
+    contact = vault().contact(customer)
+    return Person(own_id, customer, (contact["email"],) if "email" in contact else ())
+
+
+def holdings(now: datetime) -> list[Holding]:
+    """Everywhere that something about a customer may be kept, in the order of erasure."""
+    here, shop = settings(), rules().shop
+    files = LandingRows(LandingDirectory(here.landing), _source(shop), shop.zone)
+    return [
+        CampaignRows(_engine(), now),
+        Served(feature_store()),
+        QuarantineRows(lake(), files),
+        LakeRows(lake()),
+        ParquetRows("feature files", here.feast_offline),
+        ParquetRows("scratch", here.work),
+        ParquetRows("model artefacts", here.mlflow_artifacts),
+        Derived("feature engine", here.feature_state),
+        NamedInTexts("validation results", here.quality_output),
+        NamedInTexts("reports", here.reports),
+        NamedInTexts("logs", here.logs),
+        NamedInTexts("task logs", here.airflow_home / "logs"),
+        NamedInTexts("model texts", here.mlflow_artifacts),
+        Mail(here.mailbox),
+        files,
+        VaultRows(_engine(), vault()),
+    ]
+
+
+def export_person(own_id: str, at: datetime) -> Path:
+    """Write all that is held about the customer as JSON and as a text beside it; returns the JSON file's path.
+
+    Raises MissingDataError where nothing is held.
+    """
+    told = _export_person(person(own_id), holdings(at), at)
+    if not any(told["held"].values()):
+        raise MissingDataError(f"nothing is held about customer {own_id!r}: the id is misspelt, or they were erased.")
+    folder = settings().exports / f"{at:%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True, mode=0o700)
+    write_bytes(folder / "held.json", json.dumps(told, indent=2, ensure_ascii=False, default=str).encode())
+    write_bytes(folder / "held.md", readable(told).encode())
+    return folder / "held.json"
+
+
+def erase_person(own_id: str, actor: str, at: datetime) -> Erased:
+    """Erase the customer everywhere, or finish what was broken off."""
+    return Erasing(holdings(at), SqlErasures(_engine()), pseudonyms().tombstone).run(person(own_id), actor, at)
 
 
 def _scratch() -> FileScratch:
@@ -163,11 +278,12 @@ def ingest() -> Ingest:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
-        now=datetime.now(UTC),
+        now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
+        identities=identities(),
     )
 
 
@@ -234,9 +350,10 @@ def retry(now: datetime) -> Retry:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
         now=now,
+        identities=identities(),
     )
 
 
@@ -299,15 +416,15 @@ def rebuild() -> Rebuild:
 
 
 def scoring() -> Scoring:
-    return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+    return Scoring(lake(), feature_store(), registry(), _scratch(), rules(), objectors=vault().objectors)
 
 
-def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+def preview_messages(template: str, channel: str, own_id: str | None, at: datetime) -> dict[str, Envelope]:
     """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
     message = Message(channel=channel, template=template)
-    if customer_id is None:
+    if own_id is None:
         return message_preview.invented(composer(), message, at)
-    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id(own_id), at)
 
 
 def message_source(template: str, locale: str, at: datetime) -> str:
@@ -341,7 +458,7 @@ def public_app() -> FastAPI:
         signed_by = [key_of(key.get_secret_value()) for key in keys]
         act = report_hook(feedback, channel) if channel else redemption_hook(operations())
         hooks[name] = Inbound(signed_by, act)
-    return create_app(rules().shop.name, Preferences(links(), replies), hooks, lambda: datetime.now(UTC))
+    return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
 
 def serve_public() -> None:
@@ -351,6 +468,63 @@ def serve_public() -> None:
     here = settings()
     # No access log: the path of a preference page is its key.
     uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
+
+
+def api_keys() -> KeyDatabase:
+    return KeyDatabase(_engine())
+
+
+def lookup_app() -> FastAPI:
+    """The look-up API, as one of the processes that serve it."""
+    from holdfast.lookup.app import create_app
+    from holdfast.lookup.customers import Lookup
+    from holdfast.lookup.door import Door
+    from holdfast.lookup.journal import Journal, Metrics
+
+    here, store, time_now = settings(), feature_store(), _clock()
+    lookup = Lookup(
+        online_reader(here.feast_online),
+        EntitlementDatabase(_engine()),
+        currency=rules().shop.currency,
+        stored_id=pseudonyms(),
+        clock=time_now,
+    )
+    door = Door(
+        api_keys(),
+        room=here.lookup_room,
+        share=1 / here.lookup_workers,
+        metrics=Metrics(here.lookup_metrics if here.lookup_workers > 1 else None),
+        journal=Journal(sys.stdout, time_now),
+        clock=time_now,
+    )
+    return create_app(lookup, door, store.served)
+
+
+def serve_lookup() -> None:
+    """Serve the look-up API until interrupted."""
+    import uvicorn
+
+    here = settings()
+    if here.lookup_workers > 1:
+        shutil.rmtree(here.lookup_metrics, ignore_errors=True)
+        here.lookup_metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(here.lookup_metrics)  # read when prometheus_client is imported
+    from holdfast.lookup.journal import SERVER_LOG
+
+    uvicorn.run(
+        "holdfast.wiring:lookup_app",
+        factory=True,
+        host=here.listens_on,
+        port=here.lookup_port,
+        workers=here.lookup_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,  # it would tell customers' ids
+        log_config=SERVER_LOG,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
 
 
 def recommend(cutoff: str, parts: Sequence[str]) -> Recommended:
@@ -382,6 +556,11 @@ def campaign(name: str) -> Campaign:
 
 def mail_channel() -> SmtpChannel:
     here = settings()
+    if clock.is_rehearsal(here.home) and here.smtp_host not in (here.loopback, "localhost"):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its mail stays on this machine and cannot go to {here.smtp_host}. Unset "
+            "HOLDFAST_SMTP_HOST."
+        )
     return SmtpChannel(
         SmtpServer(
             host=here.smtp_host,
@@ -400,7 +579,13 @@ def channels() -> dict[str, Channel]:
     """Every channel that messages can go by, by the name that campaigns use."""
     here = settings()
     rules_of = load(here.channels_file, configured.Channels)
-    return configured.build(rules_of, mail_channel(), here.webhook_secrets, lambda: datetime.now(UTC))
+    webhooks = [name for name, rule in rules_of.channels.items() if rule.kind == "webhook"]
+    if webhooks and clock.is_rehearsal(here.home):
+        raise SettingsError(
+            f"{here.home} is a rehearsal: its messages stay on this machine, but {here.channels_file} sends by webhook "
+            f"({', '.join(webhooks)}). Point HOLDFAST_CHANNELS at a file without."
+        )
+    return configured.build(rules_of, mail_channel(), here.webhook_secrets, now)
 
 
 def links() -> Links:
@@ -450,15 +635,16 @@ def campaign_batches(plans: Sequence[Plan], lane: str) -> list[dict[str, Any]]:
 
 def due_batches(lane: str) -> list[dict[str, Any]]:
     """The batches of all due messages that leave by the lane."""
-    now, shards = datetime.now(UTC), rules().outreach.shards
+    present, shards = now(), rules().outreach.shards
     with operations().reading() as tx:
         due = {one: tx.outbox.next_due(one) for one in channels_in(lane, channels())}
-    return [asdict(Batch(one, shard, shards)) for one, at in due.items() if at and at <= now for shard in range(shards)]
+    ready = [one for one, at in due.items() if at and at <= present]
+    return [asdict(Batch(one, shard, shards)) for one in ready for shard in range(shards)]
 
 
 def send(batch: Mapping[str, Any]) -> Sent:
     """Send one batch's due messages."""
-    return sending().send(Batch(**batch), lambda: datetime.now(UTC), time.sleep)
+    return sending().send(Batch(**batch), now, time.sleep)
 
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
@@ -483,6 +669,10 @@ def alerting() -> Alerting:
         shop=shop.name,
         currency=shop.currency,
     )
+
+
+def trials() -> Trials:
+    return Trials(lake(), operations(), TrialDatabase(_engine()), rules())
 
 
 def audit() -> Audit:
@@ -524,9 +714,10 @@ def draw_horizon(of: HorizonStudy) -> Path:
     return path
 
 
-def customer_card(customer_id: str, language: Language | None = None) -> CustomerCard:
-    """The customer's card, in the shop's language if no other is asked for."""
-    return _customer_card(customer_id, feature_store(), operations(), language or language_of(rules().shop.locale))
+def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
+    """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
+    asked = language or language_of(rules().shop.locale)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
 
 
 def reporting() -> Reporting:
@@ -556,6 +747,21 @@ def reporting() -> Reporting:
 def land_sample(until: date, share: float) -> sample.Landed:
     """Land the Complete Journey's history up to ``until`` for this share of its customers."""
     return sample.land(settings().landing, until=until, customers_share=share)
+
+
+def shop_config(path: Path | None = None) -> ShopConfig:
+    """What the simulated shop is like, by default as ``config/simulator.yaml`` says."""
+    return load(path or settings().project / "config" / "simulator.yaml", ShopConfig)
+
+
+def simulate(
+    out: Path, *, config: Path | None, customers: int, days: int, seed: int, truth_days: int
+) -> simulated_files.Simulated:
+    """Simulate a shop into ``out``. Raises SettingsError when the folder holds anything already."""
+    if out.exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} is not empty, and simulated files must not mix with others. Name a new folder.")
+    shop = SimulatedShop(shop_config(config), customers, seed)
+    return simulated_files.simulate(shop, days, out, truth_days)
 
 
 def write_suites() -> list[Path]:

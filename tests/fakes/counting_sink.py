@@ -23,6 +23,11 @@ class CountingSink:
     def taken(self) -> Counter[str]:
         return Counter(self.record.read_text(encoding="utf-8").splitlines())
 
+    @property
+    def count(self) -> int:
+        """How many messages, doubles included."""
+        return self.record.read_bytes().count(b"\n")
+
 
 @contextmanager
 def counting_sink(record: Path) -> Iterator[CountingSink]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import Any
 
-from holdfast.ports import Operations, OperationsTransaction
+from holdfast.campaign.outbox import Lease, Outcome, Step
+from holdfast.ports import KeptOperations, Operations, OperationsTransaction
 
 
 class PowerCutError(BaseException):
@@ -34,10 +36,10 @@ class PowerCut:
         return self._cut(self._operations.planning)
 
     @contextmanager
-    def kept(self) -> Iterator[Any]:
+    def kept(self) -> Iterator[KeptUntilCut]:
         self._alive()
-        with self._operations.kept() as writing:
-            yield lambda: self._cut(writing)
+        with self._operations.kept() as kept:
+            yield KeptUntilCut(kept, self._cut, self._boundary)
 
     @contextmanager
     def _cut(self, opened: Any) -> Iterator[OperationsTransaction]:
@@ -54,3 +56,19 @@ class PowerCut:
     def _alive(self) -> None:
         if self._left <= 0:
             raise PowerCutError
+
+
+class KeptUntilCut:
+    """``ports.KeptOperations`` of a ``PowerCut``."""
+
+    def __init__(self, kept: KeptOperations, cut: Any, boundary: Callable[[], None]) -> None:
+        self._kept, self._cut, self._boundary = kept, cut, boundary
+
+    def writing(self) -> AbstractContextManager[OperationsTransaction]:
+        return self._cut(self._kept.writing)
+
+    def step(self, last: tuple[Lease, Outcome] | None, following: Lease, at: datetime) -> Step:
+        self._boundary()
+        done = self._kept.step(last, following, at)
+        self._boundary()
+        return done

@@ -116,6 +116,7 @@ CAMPAIGN = Account(
     waiting=3,
     offers={},
     expected_cost=245.43,
+    chosen_by="value_at_risk",
 )
 
 PERSONAS = PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826)

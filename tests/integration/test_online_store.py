@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,68 +19,23 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from holdfast.adapters.environment import activate
 from holdfast.adapters.feature_store import FeastStore
-from holdfast.adapters.online.configured import OnlineWriter, feast_config, writer
+from holdfast.adapters.online.configured import feast_config, writer
 from holdfast.adapters.online.layout import Rows, entity_keys, values
-from holdfast.errors import FeatureStoreError, MissingDataError, SettingsError
+from holdfast.errors import FeatureStoreError, MissingDataError, SettingsError, UnavailableError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
 from tests.fakes.feast_server import feast_server, look_up
 from tests.fakes.offline_tables import expected, scores, tables
-from tests.fakes.redis_server import redis_server, why_absent
+from tests.fakes.redis_server import why_absent
 from tests.fakes.shop import ZONE
+from tests.integration.conftest import WRITTEN, Url
 
 OCTOBER, NOVEMBER = date(2017, 10, 29), date(2017, 11, 26)
-WRITTEN = datetime(2017, 11, 26, 6, tzinfo=UTC)
 CUSTOMERS = ["007", "NA", "zoë", "顾客-1", "a b/c", "x" * 300]
 VIEW = FAMILIES[0].view
 ROW = {"probability": 0.5, "tier": "high"}
-
-Url = Callable[[], str]
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    absent = why_absent()
-    if absent:
-        pytest.skip(absent)
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Url:
-    """Each call names another empty online store of one kind."""
-    if request.param == "sqlite":
-        numbers = iter(range(16))
-        return lambda: f"sqlite:///{tmp_path / f'online-{next(numbers)}.db'}"
-    url = request.getfixturevalue("redis_url")
-    import redis
-
-    redis.Redis.from_url(f"{url}/0").flushall()
-    databases = iter(range(16))
-    return lambda: f"{url}/{next(databases)}"
-
-
-@pytest.fixture
-def open_store(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FeastStore]:
-    """Opens Feast on the online store of a URL; all stores of one test share their offline tables."""
-    environment = dict(os.environ)
-
-    def at(url: str, written_at: datetime = WRITTEN, online: OnlineWriter | None = None) -> FeastStore:
-        monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
-        monkeypatch.setenv("HOLDFAST_FEAST_ONLINE_URL", url)
-        settings = Settings()
-        activate(settings)
-        store = FeastStore(settings.feast_repo, settings.feast_offline, written_at, online or writer(url))
-        store.apply()  # reads the configuration, so that the next store can have another
-        return store
-
-    yield at
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def contents(url: str) -> dict[Any, Any]:
@@ -291,10 +246,10 @@ def test_an_unreachable_redis_says_which_setting_to_check(open_store: Callable[.
     if absent:
         pytest.skip(absent)
     nobody = "redis://127.0.0.1:1/0"
-    with pytest.raises(FeatureStoreError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
+    with pytest.raises(UnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
         writer(nobody).write("holdfast", [batch(["007"], 1.0, NOVEMBER)])
     store = open_store(nobody)
-    with pytest.raises(FeatureStoreError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
+    with pytest.raises(UnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
         store.online(["007"])
 
 

@@ -86,6 +86,12 @@ def services(settings: Settings) -> list[Service]:
             at(settings.preferences_port, "/health"),
             port=settings.preferences_port,
         ),
+        Service(
+            "lookup",
+            (_program("holdfast"), "lookup", "serve"),
+            at(settings.lookup_port, "/healthz"),
+            port=settings.lookup_port,
+        ),
     ]
 
 
@@ -162,6 +168,7 @@ def _addresses(settings: Settings, password: str) -> list[Address]:
         Address("MLflow", url(settings.mlflow_port), "no log-in; loopback only"),
         Address("Feast", url(settings.feast_port), "POST /get-online-features; loopback only"),
         Address("Preferences", url(settings.preferences_port), "unsubscribe links of messages lead there"),
+        Address("Look-up", settings.lookup_url, "GET /v1/customers/ID; `holdfast lookup key new` makes a key"),
         Address(
             "Mail",
             f"smtp://{settings.smtp_host}:{settings.smtp_port}",

@@ -201,13 +201,32 @@ class AtRandom(Rule):
         return self
 
 
+PlainPolicy = Annotated[ByRisk | ByValueAtRisk | ByExpectedProfit | AtRandom, Field(discriminator="by")]
+
+
 class ByUplift(Rule):
-    """The greatest predicted effect of treatment on value first; needs the scores of an uplift model."""
+    """For each customer the arm, or none, that is predicted to bring most after its cost, within the budget.
+
+    ``until`` decides as long as no uplift model is champion of the campaign. ``explore`` is the share of the customers,
+    by hash, who are given an arm by weight all the same: without it nothing could be learned any more.
+    """
 
     by: Literal["uplift"]
+    until: PlainPolicy = ByValueAtRisk(by="value_at_risk")
+    explore: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
 PolicyChoice = Annotated[ByRisk | ByValueAtRisk | ByExpectedProfit | AtRandom | ByUplift, Field(discriminator="by")]
+
+
+class ArmShares(Rule):
+    """The arms' shares of the treated follow what each has brought in matured runs, instead of their weights.
+
+    ``segments`` learns them apart for each value of a column of the scores. No arm's share falls below ``floor``.
+    """
+
+    segments: Literal["tier", "persona"] | None = None
+    floor: Annotated[float, Field(gt=0, le=0.5)] = 0.1
 
 
 class Schedule(Rule):
@@ -251,6 +270,7 @@ class Campaign(Rule):
     control_share: Annotated[float, Field(gt=0, lt=1)]
     policy: PolicyChoice = ByValueAtRisk(by="value_at_risk")
     arms: tuple[Arm, ...]
+    arm_shares: ArmShares | None = None
     budget: Budget
     schedule: Schedule = Schedule()
 
@@ -263,6 +283,19 @@ class Campaign(Rule):
         if twice:
             raise ValueError(f"two arms are called {', '.join(twice)}; give each a name of its own")
         return arms
+
+    @model_validator(mode="after")
+    def _shares_can_be_learned(self) -> Campaign:
+        if self.arm_shares is None:
+            return self
+        if len(self.arms) < 2:
+            raise ValueError("arm_shares: there is one arm only, so that there is nothing to share; leave it out")
+        if self.arm_shares.floor * len(self.arms) > 1:
+            raise ValueError(
+                f"arm_shares.floor {self.arm_shares.floor} for each of {len(self.arms)} arms is more than all of the "
+                f"treated; {1 / len(self.arms):.3f} is the most"
+            )
+        return self
 
     def run_id(self, cutoff: date) -> str:
         """The id of this campaign's run on the scores of ``cutoff``: ``win_back@2017-11-26``."""
@@ -288,7 +321,7 @@ class Campaign(Rule):
 class CampaignRun:
     """A campaign applied to the scores of one cutoff: ``scored`` customers, of whom ``audience`` are its audience.
 
-    ``stopped_at`` is when a person ended it before its time.
+    ``stopped_at`` is when a person ended it before its time; ``chosen_by`` says which policy chose its customers.
     """
 
     campaign: Campaign
@@ -297,6 +330,7 @@ class CampaignRun:
     scored: int
     audience: int
     stopped_at: datetime | None = None
+    chosen_by: str | None = None
 
     @property
     def id(self) -> str:

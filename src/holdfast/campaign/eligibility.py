@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.campaign.assignment import uniforms
-from holdfast.campaign.recipient import is_plain_address
+from holdfast.campaign.recipient import is_one_recipient, is_plain_address
 from holdfast.rules import Outreach, QuietHours
 
 Objects: TypeAlias = npt.NDArray[np.object_]
@@ -33,8 +33,8 @@ _USUAL_LENGTH = 200
 class Reason(StrEnum):
     """Why a customer of the audience is not contacted.
 
-    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` is the policy's own; the last two
-    can only arise between plan and send.
+    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` and ``DO_NOT_DISTURB`` are the policy's own; the
+    last two can only arise between plan and send.
     """
 
     NO_CONTACT = "no_contact"
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     BUDGET = "budget"
     NOT_CHOSEN = "not_chosen"
+    DO_NOT_DISTURB = "do_not_disturb"
     TOO_LATE = "too_late"
     STOPPED = "stopped"
 
@@ -60,6 +61,7 @@ EXPLANATIONS = {
     Reason.QUIET_HOURS: "no hour was left between the quiet hours and the campaign's end",
     Reason.BUDGET: "the budget is used up by customers whom the policy ranks higher",
     Reason.NOT_CHOSEN: "left alone by the policy",
+    Reason.DO_NOT_DISTURB: "left alone, since every arm has surely done harm to customers like this one",
     Reason.TOO_LATE: "the campaign's last day or the coupon's validity has passed",
     Reason.STOPPED: "a person stopped the campaign",
 }
@@ -74,12 +76,12 @@ def explained(reason: str | None) -> str | None:
 class Known:
     """What the operations database knows about contacting customers by one channel, an entry a customer in each array.
 
-    ``consent`` is the latest decision ("given", "withdrawn"), or None when none was ever recorded; ``suppressed`` is
-    whether any suppression holds; ``recent`` counts, for each frequency cap (a column), the marketing messages of its
-    window, sent or bound to be.
+    ``reachable`` is whether exactly one address of the channel is known; ``consent`` is the latest decision ("given",
+    "withdrawn"), or None when none was ever recorded; ``suppressed`` is whether any suppression holds; ``recent``
+    counts, for each frequency cap (a column), the marketing messages of its window, sent or bound to be.
     """
 
-    address: Objects
+    reachable: Flags
     consent: Objects
     suppressed: Flags
     recent: npt.NDArray[np.int64]
@@ -112,7 +114,7 @@ class Standings:
 
 
 def gate(  # the order of the reasons is the rule; do not sort
-    standings: Standings, outreach: Outreach, at: datetime, channel: str, *, within_budget: Flags, exempt: Flags
+    standings: Standings, outreach: Outreach, at: datetime, *, within_budget: Flags, exempt: Flags
 ) -> Objects:
     """The first reason not to contact each customer at that moment, or None.
 
@@ -121,7 +123,7 @@ def gate(  # the order of the reasons is the rule; do not sort
     """
     caps = np.array([cap.messages for cap in outreach.frequency_caps])
     asked: list[tuple[Reason, Flags]] = [
-        (Reason.NO_CONTACT, ~has_one_recipient(standings.known.address, channel)),
+        (Reason.NO_CONTACT, ~standings.known.reachable),
         (Reason.NO_CONSENT, ~exempt & (standings.known.consent != "given")),
         (Reason.SUPPRESSED, ~exempt & standings.known.suppressed),
         (Reason.HOLDOUT, ~exempt & standings.holdout),
@@ -139,7 +141,7 @@ def gate(  # the order of the reasons is the rule; do not sort
 def has_one_recipient(addresses: Objects, channel: str) -> Flags:
     """Whether each address is exactly one of the channel; None is not."""
     if channel != "email":
-        return np.array([bool(address) for address in addresses], dtype=bool)
+        return np.array([bool(one) and is_one_recipient(channel, one) for one in addresses], dtype=bool)
     texts = pa.array(addresses, pa.string())
     usual = pc.and_(pc.match_substring_regex(texts, _USUAL_ADDRESS), pc.less(pc.utf8_length(texts), _USUAL_LENGTH))
     plain: Flags = pc.fill_null(usual, False).to_numpy(zero_copy_only=False).astype(bool)

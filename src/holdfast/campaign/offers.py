@@ -60,6 +60,14 @@ class Coupon:
 
 
 @dataclass(frozen=True)
+class Entitlement:
+    """A coupon in force, and the campaign run that gave it."""
+
+    campaign_id: str
+    coupon: Coupon
+
+
+@dataclass(frozen=True)
 class RedemptionReport:
     """A shop's word that a coupon was used. ``id`` is the shop's own: the same id is the same redemption."""
 

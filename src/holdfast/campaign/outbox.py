@@ -114,6 +114,14 @@ class Outcome:
     due_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Step:
+    """Whether a sender could mark its last message, and claim the next one."""
+
+    marked: bool
+    claimed: bool
+
+
 def idempotency_key(campaign_id: str, customer_id: str, channel: str) -> str:
     """The natural key of a message: one per campaign run, customer and channel."""
     return f"{campaign_id}:{customer_id}:{channel}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, TypedDict
 
@@ -23,6 +23,7 @@ from holdfast.errors import CampaignError, MissingDataError
 from holdfast.mapping import nearest
 from holdfast.pipelines.personal import personals
 from holdfast.pipelines.recommend import RECOMMENDATIONS
+from holdfast.pipelines.uplift_scores import predicted, shares_in_force
 from holdfast.ports import Channel, FeatureStore, Lake, Operations, OperationsTransaction
 from holdfast.rules import Outreach, Shop
 
@@ -30,7 +31,8 @@ from holdfast.rules import Outreach, Shop
 class Plan(TypedDict):
     """What a campaign run decided. ``audience`` = sum of ``skipped`` + ``control`` + ``treated``.
 
-    ``arms`` counts the treated by arm; ``expected_cost`` is theirs, in the shop's currency.
+    ``arms`` counts the treated by arm; ``expected_cost`` is theirs, in the shop's currency. ``chosen_by`` says which
+    policy chose them, and why it was not the campaign's own where that had to wait.
     """
 
     campaign_id: str
@@ -42,6 +44,7 @@ class Plan(TypedDict):
     arms: dict[str, int]
     planned: int
     expected_cost: float
+    chosen_by: str | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Planning:
         with self.operations.planning() as tx:
             known = tx.run(campaign_id)
             if known is None:
-                run = CampaignRun(campaign, date.fromisoformat(cutoff), planned_at, scored, audience=len(candidates))
+                run = self._run(campaign, cutoff, planned_at, scored, candidates)
                 self._write(tx, run, self._select(tx, run, candidates))
             elif known.campaign.digest != campaign.digest:
                 raise CampaignError(
@@ -103,7 +106,7 @@ class Planning:
         """What ``plan`` would do now, with the ``first`` customers; nothing is written. Raises as ``plan`` does."""
         self._try_out(campaign, at)
         scored, candidates = self._candidates(campaign, cutoff)
-        run = CampaignRun(campaign, date.fromisoformat(cutoff), at, scored, audience=len(candidates))
+        run = self._run(campaign, cutoff, at, scored, candidates)
         with self.operations.reading() as tx:
             selection = self._select(tx, run, candidates)
         treated = selection.treated
@@ -118,6 +121,7 @@ class Planning:
             arms=arms,
             planned=len(treated),
             expected_cost=sum(float(campaign.arm(name).cost * count) for name, count in arms.items()),
+            chosen_by=run.chosen_by,
         )
         columns = ["customer_id", "tier", "probability", "value", "arm", "cost"]
         return Preview(
@@ -150,13 +154,20 @@ class Planning:
             known = tx.known(customers, campaign.channels, self.outreach.frequency_caps, start)
             for channel in campaign.channels:  # whoever may be given any arm must be within reach of every arm
                 standings = Standings.of(customers, known[channel], zones, self.outreach)
-                found = gate(standings, self.outreach, start, channel, within_budget=everyone, exempt=exempt)
+                found = gate(standings, self.outreach, start, within_budget=everyone, exempt=exempt)
                 found[found == Reason.QUIET_HOURS] = None  # the message waits until they are over
                 reasons = np.where([reason is None for reason in reasons], found, reasons)
         return policy.select(self._case(run, candidates), reasons)
 
+    def _run(
+        self, campaign: Campaign, cutoff: str, at: datetime, scored: int, candidates: pd.DataFrame
+    ) -> CampaignRun:
+        run = CampaignRun(campaign, date.fromisoformat(cutoff), at, scored, audience=len(candidates))
+        return replace(run, chosen_by=_chosen_by(self._case(run, candidates), candidates))
+
     def _case(self, run: CampaignRun, candidates: pd.DataFrame) -> policy.Case:
-        return policy.Case(candidates, run.campaign, run.id, self.outreach.margin)
+        shares = shares_in_force(self.lake, run.campaign, run.cutoff.isoformat())
+        return policy.Case(candidates, run.campaign, run.id, self.outreach.margin, shares)
 
     def _write(self, tx: OperationsTransaction, run: CampaignRun, selection: Selection) -> None:
         campaign, window = run.campaign, run.campaign.schedule.window(run.planned_at, self.shop.zone)
@@ -202,8 +213,7 @@ class Planning:
     def _candidates(self, campaign: Campaign, cutoff: str) -> tuple[int, pd.DataFrame]:
         """How many customers are scored, and the campaign's audience among them with time zone and locale."""
         columns = ["customer_id", "probability", "tier", "value", "value_at_risk", "persona", "lifetime_value"]
-        uplifts = [f"uplift_{arm.name}" for arm in campaign.arms] if campaign.policy.by == "uplift" else []
-        scores = self.lake.read("scores", columns=columns + uplifts, where={"cutoff": [cutoff]})
+        scores = self.lake.read("scores", columns=columns, where={"cutoff": [cutoff]})
         if scores.empty:
             raise MissingDataError(f"no customer is scored as of {cutoff}. Run the score DAG for this cutoff first.")
         unusable = scores.loc[~np.isfinite(scores["probability"] * scores["value"]), "customer_id"]
@@ -215,6 +225,8 @@ class Planning:
         chosen = scores[_in_audience(scores, campaign.audience)]
         if campaign.audience.where is not None:
             chosen = chosen[self._meets(campaign, cutoff, chosen)]
+        if campaign.policy.by == "uplift":
+            chosen = chosen.merge(predicted(self.lake, campaign, cutoff), how="left", on="customer_id")
         chosen = chosen.assign(**self._whereabouts(chosen["customer_id"])).reset_index(drop=True)
         return len(scores), chosen.assign(customer_id=chosen["customer_id"].astype(object))
 
@@ -270,6 +282,7 @@ def planned(run: CampaignRun, counts: Counts) -> Plan:
         arms=arms,
         planned=sum(counts.messages.values()),
         expected_cost=float(counts.cost),
+        chosen_by=run.chosen_by,
     )
 
 
@@ -289,6 +302,19 @@ def _in_audience(scores: pd.DataFrame, audience: Audience) -> pd.Series:
             )
         chosen &= scores["persona"].isin(audience.personas)
     return chosen
+
+
+def _chosen_by(case: policy.Case, candidates: pd.DataFrame) -> str:
+    """The policy in force, in words."""
+    own, campaign = case.campaign.policy.by, case.campaign
+    if own != "uplift":
+        told = own
+    elif case.has_uplift:
+        versions = sorted(set(candidates["uplift_version"].dropna()))
+        told = f"uplift, by version {', '.join(versions)} of the uplift model of {campaign.name}"
+    else:
+        told = f"{case.in_force.by}, since no uplift model of {campaign.name} with these arms is champion yet"
+    return told + ("; arms by learned shares" if case.shares else "")
 
 
 def _tally(words: pd.Series) -> dict[str, int]:

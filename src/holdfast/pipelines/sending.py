@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -18,14 +18,12 @@ from holdfast.errors import (
     ChannelUnavailableError,
     TemporaryChannelError,
 )
-from holdfast.ports import Channel, ChannelConnection, Operations, OperationsTransaction
+from holdfast.ports import Channel, ChannelConnection, KeptOperations, Operations
 from holdfast.rules import Outreach
 
 Clock = Callable[[], datetime]
 Pause = Callable[[float], None]
 """Waits so many seconds."""
-
-Writing = Callable[[], AbstractContextManager[OperationsTransaction]]
 
 _LONGEST_WAIT = timedelta(minutes=1)
 
@@ -123,13 +121,13 @@ class Sending:
 
         So at most one message is ever in doubt. Raises ChannelUnavailableError, the rest given back.
         """
-        with self.operations.kept() as writing:
-            self._one_by_one(connection, list(leases), clock, done, writing)
+        with self.operations.kept() as kept:
+            self._one_by_one(connection, list(leases), clock, done, kept)
         if leases[0].probe:
             self._answered(leases[0].draft.arm.message.channel, up=True, clock=clock)
 
     def _one_by_one(
-        self, connection: ChannelConnection, rest: list[Lease], clock: Clock, done: _Done, writing: Writing
+        self, connection: ChannelConnection, rest: list[Lease], clock: Clock, done: _Done, kept: KeptOperations
     ) -> None:
         last: tuple[Lease, Outcome] | None = None
         try:
@@ -144,12 +142,10 @@ class Sending:
                     at=clock(),
                     personal=Personal.of(lease.draft.context),
                 )
-                with writing() as tx:
-                    marked = last is None or tx.outbox.finish(*last, clock())
-                    claimed = tx.outbox.claim(lease, clock())
-                done.add(last, marked)
+                step = kept.step(last, lease, clock())
+                done.add(last, step.marked)
                 last = None
-                if not claimed:
+                if not step.claimed:
                     break
                 del rest[0]
                 try:
@@ -162,11 +158,11 @@ class Sending:
                         raise
         finally:
             if last is not None:
-                with writing() as tx:
+                with kept.writing() as tx:
                     marked = tx.outbox.finish(*last, clock())
                 done.add(last, marked)
             if rest:
-                with writing() as tx:
+                with kept.writing() as tx:
                     tx.outbox.release(rest)
 
     def _give_back(self, leases: Sequence[Lease]) -> None:

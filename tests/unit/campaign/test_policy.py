@@ -111,9 +111,96 @@ def test_by_uplift_the_greatest_effect_on_value_comes_first_and_harm_is_left_alo
     assert skips(selected(campaign(policy={"by": "uplift"}), three)) == {"1": Reason.NOT_CHOSEN}
 
 
+def test_who_is_surely_harmed_by_every_arm_is_not_disturbed_and_told_apart_from_who_is_not_worth_it() -> None:
+    three = people(100, 100, 100, uplift_treatment=[0.2, -0.1, -0.2], harms_treatment=[False, False, True])
+    assert skips(selected(campaign(policy={"by": "uplift"}), three)) == {
+        "1": Reason.NOT_CHOSEN,
+        "2": Reason.DO_NOT_DISTURB,
+    }
+
+
+CHEAP_AND_DEAR = [
+    {"name": "coupon", "offer": OFFER, "message": MESSAGE},
+    {"name": "reminder", "message": MESSAGE, "cost_per_contact": "0.10"},
+]
+
+
+def test_by_uplift_each_customer_is_given_the_arm_that_brings_most_for_the_money() -> None:
+    """Both arms work on both; the coupon's extra 3 on the first is not worth 4.90 more, that on the second is."""
+    two = people(100, 100, uplift_coupon=[0.18, 0.5], uplift_reminder=[0.15, 0.15])
+    by_uplift = campaign(arms=CHEAP_AND_DEAR, policy={"by": "uplift", "explore": 1e-9}, control_share=0.001)
+    assert selected(by_uplift, two).assigned["arm"].tolist() == ["reminder", "coupon"]
+
+
+def test_a_tight_budget_gives_the_dear_arm_to_those_on_whom_it_does_most() -> None:
+    many = people(
+        *[100.0] * 400, uplift_coupon=[0.1 + i / 2_000 for i in range(400)], uplift_reminder=[0.04] * 400
+    )
+    tight = campaign(
+        arms=CHEAP_AND_DEAR,
+        policy={"by": "uplift", "explore": 1e-9},
+        control_share=0.001,
+        budget={"money": 540, "contacts": 400},  # 40 for reminders to all, and 500 more is a coupon for every fourth
+    )
+    assigned = selected(tight, many).assigned
+    counts = assigned["arm"].value_counts()
+    assert counts["reminder"] > 280
+    assert counts["coupon"] > 90
+    best = assigned[assigned["arm"] == "coupon"]["customer_id"].astype(int)
+    assert best.min() >= 290
+
+
+def test_some_are_explored_whatever_is_predicted_and_everyones_chances_are_exact_and_logged() -> None:
+    many = people(*[100.0] * 2_000, uplift_coupon=0.5, uplift_reminder=0.1)
+    exploring = campaign(
+        arms=CHEAP_AND_DEAR,
+        policy={"by": "uplift", "explore": 0.2},
+        control_share=0.1,
+        budget={"money": 100_000, "contacts": 5_000},
+    )
+    assigned = selected(exploring, many).assigned
+    explored = uniforms(f"{RUN}:explore", assigned["customer_id"].tolist()) < 0.2
+    chances = np.array(assigned["chances"].tolist())
+    assert chances[explored] == pytest.approx(np.tile([0.45, 0.45], (explored.sum(), 1)))
+    assert chances[~explored] == pytest.approx(np.tile([0.9, 0.0], ((~explored).sum(), 1)))
+    of_arm = {"coupon": chances[:, 0], "reminder": chances[:, 1], "control": np.full(len(assigned), 0.1)}
+    told = [of_arm[arm][i] for i, arm in enumerate(assigned["arm"])]
+    assert assigned["propensity"].tolist() == pytest.approx(told)
+    assert 0.15 < explored.mean() < 0.25
+    assert (assigned["arm"] == "reminder").sum() == pytest.approx(2_000 * 0.2 * 0.45, abs=50)
+    assert (assigned["arm"] == "control").sum() == pytest.approx(200, abs=50)
+
+
+def test_exploring_never_spends_beyond_the_budget_and_moves_nobody_in_or_out() -> None:
+    many = people(*range(200, 1_200), uplift_coupon=0.3, uplift_reminder=0.25)
+    budget = {"money": 500, "contacts": 900}
+    exploring = campaign(arms=CHEAP_AND_DEAR, policy={"by": "uplift", "explore": 0.3}, budget=budget)
+    assigned = selected(exploring, many).assigned
+    worst = np.where(np.array(assigned["chances"].tolist())[:, 0] > 0, 5.0, 0.1)
+    assert worst.sum() <= 500  # as if everybody were given the dearest arm that they had a chance of, control included
+    explored = uniforms(f"{RUN}:explore", assigned["customer_id"].tolist()) < 0.3
+    assert explored.mean() == pytest.approx(0.3, abs=0.06)
+
+
+def test_without_an_uplift_model_the_policy_until_then_decides() -> None:
+    three = people(10, 1, 100, probability=[0.5, 0.9, 0.1])
+    assert ranking(campaign(policy={"by": "uplift", "until": {"by": "risk"}}), three) == ["1", "0", "2"]
+    assert ranking(campaign(policy={"by": "uplift"}), three) == ["2", "0", "1"]
+
+
+def test_learned_shares_are_the_odds_of_each_segment_and_weights_those_of_one_never_seen() -> None:
+    learning = campaign(arms=CHEAP_AND_DEAR, arm_shares={"segments": "tier"}, control_share=0.5)
+    four = people(1, 2, 3, tier=["high", "low", "medium"])
+    case = Case(four, learning, RUN, margin=1, shares={"high": (0.9, 0.1), "low": (0.2, 0.8)})
+    assert propose(case).weights.tolist() == [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
+    chances = select(case, np.full(3, None, dtype=object)).assigned["chances"].tolist()
+    assert chances == [pytest.approx([0.45, 0.05]), pytest.approx([0.1, 0.4]), pytest.approx([0.25, 0.25])]
+
+
 def test_a_policy_without_the_scores_that_it_needs_says_which() -> None:
-    with pytest.raises(MissingDataError, match=r"policy 'uplift' of campaign 'win_back' .* 'uplift_treatment'"):
-        propose(Case(people(1, 2), campaign(policy={"by": "uplift"}), RUN, margin=1))
+    half = people(1, 2).drop(columns="value")
+    with pytest.raises(MissingDataError, match=r"policy 'value_at_risk' of campaign 'win_back' .* 'value'"):
+        propose(Case(half, campaign(policy={"by": "uplift"}), RUN, margin=1))
 
 
 def test_what_is_expected_to_be_saved_is_the_arms_part_of_the_margin_at_risk() -> None:

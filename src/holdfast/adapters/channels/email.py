@@ -24,6 +24,7 @@ from holdfast.errors import (
 
 _LONGEST_DETAIL = 300
 _DONE, _GO_AHEAD = 2, 3  # kinds of reply by their first digit (RFC 5321 4.2.1)
+_CLOSING = 421  # the server ends the session
 _ANSWERS = (200, 600)  # every reply code there is
 
 
@@ -115,6 +116,7 @@ class SmtpConnection:
         self._sender = sender
         self._dkim = dkim
         self._smtp = _open(server)
+        self._between_messages = True  # False once a message was refused halfway, which RSET ends
         self._watch = _Watch(lambda: self._smtp, server.deadline)
 
     def send(self, envelope: Envelope) -> None:
@@ -124,12 +126,29 @@ class SmtpConnection:
         if self._dkim is not None:
             mail = self._dkim.sign(mail, sender.rpartition("@")[2])
         with self._watch.step() as over:
-            self._ensure_open()
-            self._hand_over(sender, recipient, _dot_stuffed(mail), over)
+            between_messages, self._between_messages = self._between_messages, False
+            self._hand_over(sender, recipient, _dot_stuffed(mail), over, between_messages=between_messages)
+            self._between_messages = True
 
-    def _hand_over(self, sender: str, recipient: str, content: bytes, over: Event) -> None:
+    def _begin(self, sender: str, over: Event, *, between_messages: bool) -> tuple[int, bytes]:
+        """The answer to MAIL, on a session opened anew if the last one has ended.
+
+        A server may drop an idle session: then the first command fails, and a new session does no harm.
+        """
+        with suppress(smtplib.SMTPException, OSError):
+            if between_messages or self._smtp.rset()[0] == 250:
+                answer = self._smtp.mail(sender)
+                if answer[0] != _CLOSING:
+                    return answer
+        if over.is_set():
+            raise smtplib.SMTPServerDisconnected("no answer in time")
+        self._smtp.close()
+        self._smtp = _open(self._server)
+        return self._smtp.mail(sender)
+
+    def _hand_over(self, sender: str, recipient: str, content: bytes, over: Event, *, between_messages: bool) -> None:
         try:
-            self._expect(_DONE, self._smtp.mail(sender), "MAIL", recipient)
+            self._expect(_DONE, self._begin(sender, over, between_messages=between_messages), "MAIL", recipient)
             self._expect(_DONE, self._smtp.rcpt(recipient), "RCPT", recipient)
             self._expect(_GO_AHEAD, self._smtp.docmd("DATA"), "DATA", recipient)
             # If this raises, the lone dot that ends the message was not handed to the system: nobody has all of it.
@@ -161,21 +180,13 @@ class SmtpConnection:
             self._smtp.quit()
         self._smtp.close()
 
-    def _ensure_open(self) -> None:
-        """A server may drop an idle session: then the first command fails, and a new session does no harm."""
-        with suppress(smtplib.SMTPException, OSError):
-            if self._smtp.rset()[0] == 250:
-                return
-        self._smtp.close()
-        self._smtp = _open(self._server)
-
     def _expect(self, kind: int, answer: tuple[int, bytes], step: str, recipient: str) -> None:
         code, reply = answer
         if code // 100 == kind:
             return
         said = _without_address(reply, recipient)
         refusal = f"{self._server} answered {code} to {step}: {said}"
-        if code == 421 or (step == "MAIL" and code >= 500):
+        if code == _CLOSING or (step == "MAIL" and code >= 500):
             # The server is closing, or refuses our sender: the next message would fare no better.
             self._hang_up()
             raise ChannelUnavailableError(refusal)

@@ -23,6 +23,7 @@ JOIN_KEY = "customer_id"
 _NULL = b""  # a Value message in which nothing is set
 _DOUBLE_TAG = 5 << 3 | 1  # field 5, eight bytes follow
 _STRING_TAG = b"\x12"  # field 2, a length and as many bytes follow
+_DOUBLE = struct.Struct("<d")
 _DOUBLE_CELL = np.dtype([("tag", "u1"), ("value", "<f8")])
 _STRING_TYPE = 2  # feast.types.ValueType.STRING
 
@@ -39,6 +40,14 @@ class Rows:
     created: datetime
     customers: Sequence[str]
     columns: Mapping[str, pa.Array]
+
+
+@dataclass(frozen=True)
+class View:
+    """A feature view by name, with the names of its features."""
+
+    name: str
+    features: Sequence[str]
 
 
 def entity_keys(customers: Sequence[str]) -> list[bytes]:
@@ -76,6 +85,36 @@ def timestamp(moment: datetime) -> bytes:
     return serialised
 
 
+def value(cell: bytes | None) -> float | str | None:
+    """What a serialised ``Value`` says; None for null, and where the store holds no such cell.
+
+    Raises FeatureStoreError for any type but a double or a string.
+    """
+    if not cell:
+        return None
+    tag = cell[0]
+    if tag == _DOUBLE_TAG and len(cell) == _DOUBLE_CELL.itemsize:
+        number: float = _DOUBLE.unpack_from(cell, 1)[0]
+        return number
+    if tag == _STRING_TAG[0]:
+        length, start = _read_varint(cell, 1)
+        if start + length == len(cell):
+            return cell[start:].decode()
+    raise FeatureStoreError(
+        f"the online store holds a value that is neither a double nor a string (its type's tag is {tag}). Features are "
+        "Float64 or String: look for whoever else writes to this store, and run the features DAG again."
+    )
+
+
+def moment(message: bytes) -> float:
+    """A serialised ``google.protobuf.Timestamp`` in seconds of the Unix epoch."""
+    parts, at = {8: 0, 16: 0}, 0
+    while at < len(message):
+        field = message[at]
+        parts[field], at = _read_varint(message, at + 1)
+    return parts[8] + parts[16] / 1e9
+
+
 def _doubles(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> list[bytes]:
     cells = np.empty(len(numbers), dtype=_DOUBLE_CELL)
     cells["tag"] = _DOUBLE_TAG
@@ -89,6 +128,18 @@ def _doubles(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> list[bytes]:
 def _string(text: str) -> bytes:
     content = text.encode()
     return _STRING_TAG + _varint(len(content)) + content
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """The variable-length integer that begins at ``at``, and where the next field begins."""
+    number = shift = 0
+    while True:
+        byte = message[at]
+        number |= (byte & 127) << shift
+        at += 1
+        if byte < 128:
+            return number, at
+        shift += 7
 
 
 def _varint(number: int) -> bytes:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -58,7 +59,8 @@ class Base(DeclarativeBase):
 class CampaignRow(Base):
     """A campaign run: one campaign on the scores of one cutoff, with the definition it was planned by.
 
-    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it.
+    ``contacts`` and ``spent`` are what its messages took of the budget; ``stopped_at`` is when a person ended it;
+    ``chosen_by`` says which policy chose its customers.
     """
 
     __tablename__ = "campaigns"
@@ -74,12 +76,14 @@ class CampaignRow(Base):
     contacts: Mapped[int] = mapped_column(default=0)
     spent: Mapped[Decimal] = mapped_column(_COST, default=Decimal(0))
     stopped_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    chosen_by: Mapped[str | None] = mapped_column(Text)
 
 
 class AssignmentRow(Base):
     """A customer's arm in a campaign run, with the probability of being given that arm.
 
     ``arm`` is "control" or one of the campaign's arms; ``cost`` is what treating the customer is expected to cost.
+    ``chances`` lists the probability of each arm in the order of the campaign's definition.
     """
 
     __tablename__ = "assignments"
@@ -92,6 +96,7 @@ class AssignmentRow(Base):
     probability: Mapped[float]
     value: Mapped[float]
     propensity: Mapped[float]
+    chances: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     cost: Mapped[Decimal] = mapped_column(_COST)
 
 
@@ -118,6 +123,7 @@ class OfferRow(Base):
         CheckConstraint("(amount IS NULL) <> (percent IS NULL)", name="one_discount"),
         _among("state", OfferState),
         Index("ix_offers_campaign_id_state", "campaign_id", "state"),
+        Index("ix_offers_customer_id", "customer_id", **_where("state = 'issued'")),
     )
 
     campaign_id: Mapped[str] = mapped_column(_ID, primary_key=True)
@@ -232,16 +238,53 @@ class ChannelRow(Base):
     open_until: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
+class IdentityRow(Base):
+    """Who a pseudonym is. ``own_id`` is the shop's own id, sealed with ``data_key``, which ``key_id`` wraps.
+
+    ``alias`` is what the audit log calls the customer. Without this row nothing leads from either name to the person,
+    and nothing opens what the data key sealed.
+    """
+
+    __tablename__ = "identities"
+
+    customer_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    own_id: Mapped[bytes | None] = mapped_column(LargeBinary)
+    alias: Mapped[str] = mapped_column(String(32), unique=True)
+    key_id: Mapped[str] = mapped_column(String(12), index=True)
+    data_key: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class ContactRow(Base):
-    """How a customer is reached. Contact details are kept in this table and nowhere else."""
+    """How a customer is reached, sealed with their data key. Contact details are kept in this table and nowhere else.
+
+    ``by_email``, ``by_sms`` and ``by_push`` say whether what is sealed is exactly one address of the channel.
+    """
 
     __tablename__ = "contacts"
 
-    customer_id: Mapped[str] = mapped_column(_ID, primary_key=True)
-    email: Mapped[str | None] = mapped_column(String(320))
-    phone: Mapped[str | None] = mapped_column(_WORD)
-    push_token: Mapped[str | None] = mapped_column(String(500))
-    given_name: Mapped[str | None] = mapped_column(_ID)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("identities.customer_id"), primary_key=True)
+    email: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone: Mapped[bytes | None] = mapped_column(LargeBinary)
+    push_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    given_name: Mapped[bytes | None] = mapped_column(LargeBinary)
+    by_email: Mapped[bool] = mapped_column(default=False)
+    by_sms: Mapped[bool] = mapped_column(default=False)
+    by_push: Mapped[bool] = mapped_column(default=False)
+
+
+class ErasureRow(Base):
+    """A customer who was erased: known again by ``tombstone`` alone, so that no file brings them back.
+
+    ``counts`` is what was found in each store and erased there; ``finished_at`` is null while an erasure goes on.
+    """
+
+    __tablename__ = "erasures"
+
+    tombstone: Mapped[str] = mapped_column(String(32), primary_key=True)
+    certificate: Mapped[str] = mapped_column(String(32), unique=True)
+    begun_at: Mapped[datetime] = mapped_column(UtcInstant)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class ConsentRow(Base):
@@ -277,6 +320,22 @@ class GateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     version: Mapped[int]
+
+
+class ApiKeyRow(Base):
+    """A key of the look-up API: never the key itself, but its SHA-256. ``rate`` is requests a second."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(_WORD)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    rate: Mapped[float]
+    burst: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    expires_at: Mapped[datetime] = mapped_column(UtcInstant)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
 class AuditRow(Base):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
@@ -15,9 +16,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 from holdfast.adapters.operations import audit, database
 from holdfast.adapters.operations.bulk import Same, insert_columns
 from holdfast.adapters.operations.facts import Facts
+from holdfast.adapters.operations.kept import Kept
 from holdfast.adapters.operations.ledger import SqlLedger
 from holdfast.adapters.operations.models import AssignmentRow, Base, CampaignRow, OfferRow, OutboxRow, SkipRow
 from holdfast.adapters.operations.outbox import SqlOutbox
+from holdfast.adapters.operations.sealing import Keyring
 from holdfast.adapters.operations.vault import change_gate
 from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import Campaign, CampaignRun
@@ -29,48 +32,44 @@ from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError
 from holdfast.rules import FrequencyCap
 
-Writing: TypeAlias = Callable[[], AbstractContextManager["Transaction"]]
-
 
 class OperationsDatabase:
-    """The campaign tables behind one engine (see ``database.connect``), whose schema is up to date."""
+    """The campaign tables behind one engine (see ``database.connect``), whose schema is up to date.
 
-    def __init__(self, engine: Engine) -> None:
+    Handing out messages opens their addresses, for which it needs the ``keyring``.
+    """
+
+    def __init__(self, engine: Engine, keyring: Keyring | None = None) -> None:
         self._engine = engine
+        self._keyring = keyring
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         with database.reading(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         with database.writing(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
     @contextmanager
-    def kept(self) -> Iterator[Writing]:
+    def kept(self) -> Iterator[Kept]:
         with database.kept(self._engine) as connection:
-
-            @contextmanager
-            def writing() -> Iterator[Transaction]:
-                with connection.begin():
-                    yield Transaction(connection)
-
-            yield writing
+            yield Kept(connection, partial(Transaction, keyring=self._keyring))
 
     @contextmanager
     def planning(self) -> Iterator[Transaction]:
         with database.exclusive(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
 
 class Transaction:
     """``ports.OperationsTransaction`` on one open connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, keyring: Keyring | None) -> None:
         self._connection = connection
-        self.outbox = SqlOutbox(connection)
+        self.outbox = SqlOutbox(connection, keyring)
         self.ledger = SqlLedger(connection)
 
     def run(self, campaign_id: str) -> CampaignRun | None:
@@ -78,7 +77,9 @@ class Transaction:
         if row is None:
             return None
         campaign = Campaign.model_validate(row.definition)
-        return CampaignRun(campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at)
+        return CampaignRun(
+            campaign, row.cutoff, row.planned_at, row.scored, row.audience, row.stopped_at, row.chosen_by
+        )
 
     def run_ids(self) -> list[str]:
         return list(self._connection.scalars(select(CampaignRow.id).order_by(CampaignRow.planned_at, CampaignRow.id)))
@@ -102,10 +103,11 @@ class Transaction:
                 planned_at=run.planned_at,
                 scored=run.scored,
                 audience=run.audience,
+                chosen_by=run.chosen_by,
             )
         )
         assigned, skipped = selection.assigned, selection.skipped
-        names = ("customer_id", "arm", "tier", "persona", "probability", "value", "propensity", "cost")
+        names = ("customer_id", "arm", "tier", "persona", "probability", "value", "propensity", "chances", "cost")
         self._insert(run, AssignmentRow, {name: _values(assigned, name) for name in names})
         self._insert(run, SkipRow, {name: _values(skipped, name) for name in ("customer_id", "reason")})
         for one in coupons:

@@ -61,6 +61,13 @@ VARIABLES = (
     Variable("MLFLOW_SERVICE_PASSWORD", _password),
     Variable("MLFLOW_SECRET_KEY", _signing_key),
     Variable(
+        "HOLDFAST_VAULT_KEYS",
+        lambda: json.dumps([_signing_key()]),
+        "The vault's keys, the newest last, and the key of customers' pseudonyms, which can never be changed. With "
+        "either lost, so are the addresses.",
+    ),
+    Variable("HOLDFAST_PSEUDONYM_KEY", _signing_key),
+    Variable(
         "HOLDFAST_LINK_KEYS",
         lambda: json.dumps([_signing_key()]),
         "Preference links: the newest key last. Links in messages already sent need the key they were made with.",

@@ -1,0 +1,1 @@
+"""The look-up API: what other services read of customers, by key."""

@@ -1,0 +1,304 @@
+"""The rehearsal: the whole product on a simulated shop, day by day, and what it measured beside the hidden truth.
+
+The simulator lands files, the real DAGs run, messages leave through the real outbox by SMTP into a local Maildir,
+simulated customers read them there and react, and the coupons that they use come back by the signed webhook. Nothing
+but the shop, its customers and the time is simulated, and nothing of what customers hide is told to the product.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import mailbox
+import os
+import shutil
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from holdfast.adapters import clock
+from holdfast.adapters.atomic import write_bytes
+from holdfast.adapters.simulated_files import land_day, notice, write_parts
+from holdfast.adapters.sink import mail_sink
+from holdfast.campaign.definition import Arm, Campaign
+from holdfast.campaign.signing import key_of, new_secret, sign
+from holdfast.errors import HoldfastError, SettingsError
+from holdfast.settings import Settings
+from holdfast.simulator.lives import Treatment
+from holdfast.simulator.mail import Received, understand
+from holdfast.simulator.rows import customer_ids
+from holdfast.simulator.shop import SimulatedShop, Used
+from holdfast.windows import instant
+
+if TYPE_CHECKING:
+    from holdfast.adapters.airflow.embedded import EmbeddedAirflow, TaskEnd
+
+_MORNING = timedelta(hours=5)
+_ELSEWHERE = ("operations_url", "mlflow_url", "feast_registry_url", "feast_online_url")
+"""Settings by which a home's data would lie outside it."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is rehearsed: so many ``customers`` and ``seed``; ``history_days`` land before the first of ``campaigns``.
+
+    A campaign is planned every ``every_days``. ``ingest_days`` is how many days' files are ingested together between
+    campaigns.
+    """
+
+    customers: int
+    seed: int
+    history_days: int
+    campaigns: int
+    every_days: int
+    ingest_days: int
+
+
+@dataclass(frozen=True)
+class Act:
+    """One campaign run of a rehearsal: what left, what customers understood, and what came back.
+
+    ``mails`` counts messages read by arm, ``used`` the coupons used, ``answers`` the ledger's answers to the webhooks
+    about them.
+    """
+
+    campaign_id: str
+    cutoff: date
+    mails: dict[str, int]
+    used: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+
+
+Tell = Callable[[str], None]
+
+
+def treatment_of(arm: Arm) -> Treatment:
+    """The arm as its customers see it."""
+    offer = arm.offer
+    if offer is None:
+        return Treatment()
+    return Treatment(
+        discount=float(offer.largest_discount),
+        minimum_basket=float(offer.minimum_basket),
+        percent=float(offer.percent) if offer.kind == "percent" else None,
+        valid_days=offer.valid_days,
+    )
+
+
+@contextmanager
+def prepared(home: Path, script: Script, config: Path | None, rules: Path, campaign: Path) -> Iterator[SimulatedShop]:
+    """A rehearsal's home with its clock, its campaign and a local mailbox; the settings point at it from here on.
+
+    Raises SettingsError when the home is in use, or a setting would have the rehearsal write elsewhere.
+    """
+    from holdfast import wiring
+
+    here = Settings()
+    outside = [name for name in _ELSEWHERE if getattr(here, name) is not None]
+    if outside:
+        names = ", ".join(f"HOLDFAST_{name.upper()}" for name in outside)
+        raise SettingsError(f"{names}: a rehearsal writes nothing outside its own home. Unset it.")
+    shop = SimulatedShop(wiring.shop_config(config), script.customers, script.seed)
+    clock.begin_rehearsal(home, _at(shop, 0, timedelta(0)))
+    write_bytes(home / "SIMULATED.txt", notice(shop.config, shop.customers, shop.seed).encode())
+    shutil.copytree(here.project / "campaigns" / "templates", home / "campaigns" / "templates")
+    shutil.copy(campaign, home / "campaigns" / campaign.name)
+    with mail_sink(home / "mail", here.loopback, 0) as port:
+        os.environ.update(
+            HOLDFAST_HOME=str(home),
+            HOLDFAST_RULES=str(rules),
+            HOLDFAST_CAMPAIGNS=str(home / "campaigns"),
+            HOLDFAST_APPROVAL="auto",
+            HOLDFAST_SMTP_HOST=here.loopback,
+            HOLDFAST_SMTP_PORT=str(port),
+            HOLDFAST_SMTP_STARTTLS="false",
+        )
+        os.environ.pop("HOLDFAST_SMTP_USER", None)
+        yield shop
+
+
+def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[TaskEnd], None]) -> list[Act]:
+    """Play the script in the prepared home, and return its acts. Raises the failing task's own error.
+
+    The last campaign's outcomes have matured at the end.
+    """
+    from holdfast import wiring
+
+    key = new_secret()
+    os.environ["HOLDFAST_INBOUND_KEYS"] = json.dumps({"redemptions": [key]})
+    settings = wiring.prepare()
+    horizon = wiring.rules().label.horizon_days
+    if script.every_days < horizon:
+        raise SettingsError(
+            f"a campaign every {script.every_days} days would meet the one before within its horizon of {horizon} "
+            "days, so that neither's true effect would be known; take as many days or more"
+        )
+    from holdfast.adapters.airflow.embedded import EmbeddedAirflow
+
+    with ExitStack() as opened:
+        airflow = opened.enter_context(EmbeddedAirflow(settings, settings.logs / "rehearsal.log", task))
+        stage = _Stage(shop, settings, airflow, opened.enter_context(_public_app(settings)), key_of(key), horizon)
+        tell(f"{script.history_days} days of history, {script.customers:,} simulated customers")
+        for _ in range(script.history_days):
+            land_day(shop, settings.landing)
+        acts = []
+        for number in range(script.campaigns):
+            act = stage.campaign(tell)
+            days = script.every_days if number + 1 < script.campaigns else horizon
+            acts.append(stage.days_after(act, days, script.ingest_days))
+            tell(f"{act.campaign_id}: {sum(act.mails.values())} mails read; coupons {acts[-1].answers}")
+        return acts
+
+
+@dataclass
+class _Stage:
+    """Where the rehearsal plays."""
+
+    shop: SimulatedShop
+    settings: Settings
+    airflow: EmbeddedAirflow
+    public: str
+    key: bytes
+    horizon: int
+    _read: set[str] = field(default_factory=set)
+
+    def campaign(self, tell: Tell) -> Act:
+        """The morning of a campaign: data in, features, model, scores, messages out; customers read them."""
+        from holdfast import loop, wiring
+
+        self._ingest()
+        cutoff = self.shop.date
+        for stage in loop.STAGES[1:]:
+            tell(f"{cutoff} {stage}: {loop.run(self.airflow, stage, cutoff.isoformat()).summary}")
+        [name] = wiring.campaign_names()
+        campaign = wiring.campaign(name)
+        self._keep_truth(campaign, cutoff)
+        return Act(campaign.run_id(cutoff), cutoff, self._customers_read(campaign))
+
+    def days_after(self, act: Act, days: int, ingest_days: int) -> Act:
+        """The days from a campaign on: the shop lives, coupons come back, files are ingested, late messages leave."""
+        used, answers = 0, dict[str, int]()
+        for day in range(days):
+            if day and day % ingest_days == 0:
+                self._ingest()
+                self.airflow.run("deliver", {}).raise_on_failure()
+                self._customers_read(None)
+            land_day(self.shop, self.settings.landing)
+            for one in self.shop.used_coupons():
+                clock.advance(self.settings.home, one.at + timedelta(minutes=1))
+                answer = self._report(one)
+                used, answers = used + 1, answers | {answer: answers.get(answer, 0) + 1}
+        self._ingest()
+        return Act(act.campaign_id, act.cutoff, act.mails, used, answers)
+
+    def _ingest(self) -> None:
+        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
+        self.airflow.run("ingest", {}).raise_on_failure()
+
+    def _customers_read(self, campaign: Campaign | None) -> dict[str, int]:
+        """Every customer reads the new mail and reacts; returns how many messages there were by arm.
+
+        Raises HoldfastError when a customer understands something that no arm of the campaign says.
+        """
+        received = self._new_mail()
+        self.shop.receive([(one.customer, one.treatment, one.code) for one in received])
+        said = {treatment_of(arm): arm.name for arm in campaign.arms} if campaign else {}
+        counts: dict[str, int] = {}
+        for one in received if campaign else ():
+            if one.treatment not in said:
+                raise HoldfastError(
+                    f"customer {one.customer} was told {one.treatment}, which no arm of the campaign says"
+                )
+            counts[said[one.treatment]] = counts.get(said[one.treatment], 0) + 1
+        return counts
+
+    def _new_mail(self) -> list[Received]:
+        folder = mailbox.Maildir(self.settings.mailbox)
+        new = sorted(set(folder.keys()) - self._read)
+        self._read.update(new)
+        understood = [understand(_parsed(folder.get_bytes(one)), self.shop.date) for one in new]
+        return [one for one in understood if one is not None]
+
+    def _keep_truth(self, campaign: Campaign, cutoff: date) -> None:
+        """Write what every customer would do within the horizon without and with each arm, where nobody looks yet."""
+        shop, everyone = self.shop, np.arange(self.shop.customers)
+        margin = shop.config.basket.margin
+        columns = {"customer_id": customer_ids(everyone), "response_type": pa.array(shop.who.kind)}
+        for name, treatment, cost in [
+            ("none", None, 0.0),
+            *((arm.name, treatment_of(arm), float(arm.cost_per_contact)) for arm in campaign.arms),
+        ]:
+            told = shop.outcome(treatment, everyone, self.horizon)
+            columns[f"retained_{name}"] = pa.array(told.retained.astype(float))
+            columns[f"net_{name}"] = pa.array(told.net(margin, cost))
+        write_parts(truth_file(self.settings.home, campaign.run_id(cutoff)), [pa.table(columns)])
+
+    def _report(self, used: Used) -> str:
+        """Tell the running public app of a used coupon, as the shop's till would; returns the ledger's answer."""
+        body = json.dumps(
+            {
+                "redemption_id": used.order_id,
+                "code": used.code,
+                "redeemed_at": used.at.isoformat(),
+                "basket": f"{used.basket:.2f}",
+                "discount": f"{used.discount:.2f}",
+                "order_id": used.order_id,
+            }
+        ).encode()
+        headers = {
+            "content-type": "application/json",
+            **sign(self.key, used.order_id, clock.now(self.settings.home), body),
+        }
+        request = urllib.request.Request(f"{self.public}/hooks/redemptions", body, headers)  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return str(json.loads(answer.read())["outcome"])
+
+
+def truth_file(home: Path, campaign_id: str) -> Path:
+    """Where a rehearsal keeps a run's truth; the product never reads it."""
+    return home / "truth" / f"simulated_{campaign_id}.parquet"
+
+
+def _at(shop: SimulatedShop, day: int, time_of_day: timedelta) -> datetime:
+    return instant(shop.config.calendar_day(day), shop.config.zone) + time_of_day
+
+
+def _parsed(content: bytes) -> EmailMessage:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    if not isinstance(message, EmailMessage):
+        raise HoldfastError("the mailbox holds something that is no e-mail")
+    return message
+
+
+@contextmanager
+def _public_app(settings: Settings) -> Iterator[str]:
+    """The public app, running on a free port of this machine; yields its address."""
+    import uvicorn
+
+    from holdfast import wiring
+
+    listener = socket.create_server((settings.loopback, 0))
+    server = uvicorn.Server(uvicorn.Config(wiring.public_app(), access_log=False, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise HoldfastError("the public app did not start")
+        time.sleep(0.01)
+    try:
+        yield f"http://{settings.loopback}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
