@@ -23,6 +23,7 @@ from holdfast import (
     campaign_cli,
     coupons_cli,
     deploy_cli,
+    effect_cli,
     horizon_cli,
     lake_cli,
     lookup_cli,
@@ -35,6 +36,7 @@ from holdfast import (
     simulate_cli,
     source_cli,
     terminal,
+    uplift_cli,
 )
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
@@ -54,11 +56,13 @@ app = typer.Typer(
 app.add_typer(campaign_cli.app, name="campaign")
 app.add_typer(outbox_cli.app, name="outbox")
 app.add_typer(coupons_cli.app, name="coupons")
+app.add_typer(effect_cli.app, name="effect")
 app.add_typer(source_cli.app, name="source")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
+app.add_typer(uplift_cli.app, name="uplift")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
 app.add_typer(deploy_cli.app, name="deploy")
@@ -130,7 +134,7 @@ def run(
         float, typer.Option(min=0.001, max=1.0, help="Share of the sample's customers to land, chosen by hash.")
     ] = 1.0,
 ) -> None:
-    """Run the whole loop once: ingest, features, train, score, intervene, report.
+    """Run the whole loop once: ingest, features, train, score, intervene, measure, report.
 
     The DAGs run in this process, on an SQLite Airflow of their own. Messages go to the configured SMTP server; with
     --sample, to a local mailbox.

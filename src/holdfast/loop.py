@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.adapters.airflow.embedded import DagEnd, EmbeddedAirflow
 from holdfast.settings import Settings
 
-STAGES = ("ingest", "features", "train", "score", "intervene", "report")
+STAGES = ("ingest", "features", "train", "score", "intervene", "measure", "report")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,13 @@ def _intervene(end: DagEnd) -> str:
     )
 
 
+def _measure(end: DagEnd) -> str:
+    done, pages = end.value("runs"), end.value("pages")
+    counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in done["read"].items())
+    stopped = f"; stopped for harm: {', '.join(done['stopped'])}" if done["stopped"] else ""
+    return f"{counts or 'no run is left to read'}{stopped}; {pages[-1]}"
+
+
 def _report(end: DagEnd) -> str:
     return str(end.value("write"))
 
@@ -118,5 +125,6 @@ _SUMMARIES: Mapping[str, Callable[[DagEnd], str]] = {
     "train": _train,
     "score": _score,
     "intervene": _intervene,
+    "measure": _measure,
     "report": _report,
 }

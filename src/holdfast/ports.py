@@ -29,6 +29,7 @@ from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
+from holdfast.effect.uplift_model import UpliftModel, UpliftRun
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.approval import Approval
@@ -356,6 +357,22 @@ class ModelRegistry(Protocol):
         ...
 
 
+class UpliftRegistry(Protocol):
+    """Where the uplift models of one campaign are kept; as ``ModelRegistry``."""
+
+    def log(self, run: UpliftRun) -> str: ...
+
+    def register(self, run_id: str) -> ModelVersion: ...
+
+    def aliased(self, alias: Alias) -> ModelVersion | None: ...
+
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None: ...
+
+    def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None: ...
+
+    def load(self, version: ModelVersion) -> UpliftModel: ...
+
+
 class Outbox(Protocol):
     """The messages to deliver, on one open transaction."""
 
@@ -604,6 +621,10 @@ class TrialLog(Protocol):
 
         ``exposed``: the message was sent, or may have been; ``discount``: by coupons redeemed within ``window``.
         """
+        ...
+
+    def skipped(self, campaign_id: str) -> pd.DataFrame:
+        """Every customer of the run's audience who was passed over: customer_id and reason, sorted by id."""
         ...
 
 

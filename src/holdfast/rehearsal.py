@@ -17,9 +17,9 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -27,15 +27,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from holdfast import rehearsal_plot
 from holdfast.adapters import clock
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.simulated_files import land_day, notice, write_parts
 from holdfast.adapters.sink import mail_sink
-from holdfast.campaign.definition import Arm, Campaign
+from holdfast.campaign.definition import CONTROL, Arm, Campaign
 from holdfast.campaign.signing import key_of, new_secret, sign
 from holdfast.errors import HoldfastError, SettingsError
 from holdfast.settings import Settings
+from holdfast.simulator.comparison import Compared, true_effect
 from holdfast.simulator.lives import Treatment
 from holdfast.simulator.mail import Received, understand
 from holdfast.simulator.rows import customer_ids
@@ -44,6 +47,7 @@ from holdfast.windows import instant
 
 if TYPE_CHECKING:
     from holdfast.adapters.airflow.embedded import EmbeddedAirflow, TaskEnd
+    from holdfast.effect.readout import Readout
 
 _MORNING = timedelta(hours=5)
 _ELSEWHERE = ("operations_url", "mlflow_url", "feast_registry_url", "feast_online_url")
@@ -129,10 +133,20 @@ def prepared(home: Path, script: Script, config: Path | None, rules: Path, campa
         yield shop
 
 
-def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[TaskEnd], None]) -> list[Act]:
-    """Play the script in the prepared home, and return its acts. Raises the failing task's own error.
+@dataclass(frozen=True)
+class Rehearsed:
+    """The end of a rehearsal: its acts, what the product measured beside the truth, and the picture of it."""
 
-    The last campaign's outcomes have matured at the end.
+    acts: tuple[Act, ...]
+    claims: dict[str, str]
+    compared: tuple[Compared, ...]
+    picture: Path
+
+
+def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[TaskEnd], None]) -> Rehearsed:
+    """Play the script in the prepared home. Raises the failing task's own error.
+
+    The last campaign's outcomes have matured at the end, and every run has been read by the DAG ``measure``.
     """
     from holdfast import wiring
 
@@ -159,7 +173,51 @@ def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[Ta
             days = script.every_days if number + 1 < script.campaigns else horizon
             acts.append(stage.days_after(act, days, script.ingest_days))
             tell(f"{act.campaign_id}: {sum(act.mails.values())} mails read; coupons {acts[-1].answers}")
-        return acts
+        airflow.run("measure", {}).raise_on_failure()
+        return _ended(acts, settings)
+
+
+def _ended(acts: Sequence[Act], settings: Settings) -> Rehearsed:
+    """What the readouts say beside the truth, kept as JSON and as a picture in the home's reports."""
+    from holdfast import wiring
+    from holdfast.pipelines import readouts
+
+    found = {one.campaign_id: one for one in readouts.latest(wiring.lake())}
+    read = [found[act.campaign_id] for act in acts]
+    compared = tuple(one for readout in read for one in _beside_truth(readout, settings.home))
+    shop = wiring.rules().shop
+    picture = settings.reports / "simulated_rehearsal.png"
+    write_bytes(picture, rehearsal_plot.draw(compared, shop.name, shop.currency))
+    ended = Rehearsed(tuple(acts), {one.campaign_id: one.claim for one in read}, compared, picture)
+    told = asdict(ended) | {"simulated": True}
+    write_bytes(settings.reports / "simulated_rehearsal.json", json.dumps(told, indent=2, default=str).encode())
+    return ended
+
+
+def _beside_truth(readout: Readout, home: Path) -> Iterator[Compared]:
+    """Every arm's effect on retention and net margin, as far as the readout claims any, beside the true one."""
+    from holdfast import wiring
+
+    truth = pq.read_table(truth_file(home, readout.campaign_id)).to_pandas()
+    customers = wiring.trials().trial(readout.campaign_id).customers
+    arms = [group.arm for group in readout.groups if group.arm != CONTROL]
+    for reading in readout.readings:
+        single = reading.arm in arms
+        among = customers[customers["arm"].isin([reading.arm, CONTROL])] if single else customers
+        sizes = {group.arm: group.customers for group in readout.groups if group.arm in arms}
+        shares = {reading.arm: 1.0} if single else {arm: size / sum(sizes.values()) for arm, size in sizes.items()}
+        for outcome in ("retained", "net"):
+            effect = reading.effect(outcome)
+            yield Compared(
+                readout.campaign_id,
+                reading.arm,
+                outcome,
+                len(among),
+                effect.difference,
+                effect.low,
+                effect.high,
+                true_effect(truth, among, shares, outcome),
+            )
 
 
 @dataclass

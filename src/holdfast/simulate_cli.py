@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from holdfast import terminal
 from holdfast.settings import Settings
@@ -56,5 +57,12 @@ def rehearse(
     own_rules = rules or project / "config" / "simulated.yaml"
     own_campaign = campaign or project / "campaigns" / "simulated" / "rehearsal.yaml"
     with rehearsal.prepared(home.absolute(), script, config, own_rules.absolute(), own_campaign) as shop:
-        for act in rehearsal.rehearse(shop, script, terminal.say, lambda end: None):
-            terminal.say(f"{act}")
+        ended = rehearsal.rehearse(shop, script, terminal.say, lambda end: None)
+    table = Table("campaign", "arm", "effect on", "measured", "95 % interval", "true", box=None)
+    for one in ended.compared:
+        interval = f"{one.low:+.3f} to {one.high:+.3f}"
+        table.add_row(one.campaign_id, one.arm, one.outcome, f"{one.measured:+.3f}", interval, f"{one.true:+.3f}")
+    for claim in ended.claims.values():
+        terminal.say(claim)
+    terminal.show(table if ended.compared else "No campaign was large enough for a claim.")
+    terminal.say(f"Simulated from beginning to end. Drawn in {ended.picture}")

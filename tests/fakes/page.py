@@ -152,6 +152,7 @@ PAGE = Page(
     drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
     funnels={CAMPAIGN["campaign_id"]: (EMAILED, CONTROLS)},
+    effects=(),
     card=CARD,
     provenance={"lake": "orders v10"},
 )

@@ -47,8 +47,12 @@ DAGS = {
     "report": "holdfast_outreach",
     "deliver": "0:10:00",
     "alert": "0 8 * * *",
+    "measure": "holdfast_lake",
 }
-REPORT = "<!doctype html><title>r</title><h1>Who is lapsing</h1><script>document.write('it ran')</script>"
+REPORT = (
+    "<!doctype html><title>r</title><h1>Who is lapsing</h1><a href='effect/programme.html'>Measured effects</a>"
+    "<script>document.write('it ran')</script>"
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,9 @@ def test_the_scheduler_carries_a_dag_through_by_itself(up: Up, token: str) -> No
     assert api(up, token, "/assets/events")["total_entries"] == 0
 
 
-@pytest.mark.parametrize("path", ["/api/v2/dags", "/api/v2/connections", "/holdfast/"])
+@pytest.mark.parametrize(
+    "path", ["/api/v2/dags", "/api/v2/connections", "/holdfast/", "/holdfast/effect/programme.html"]
+)
 def test_who_has_not_logged_in_is_refused(up: Up, path: str) -> None:
     assert answer(up.url("AIRFLOW", path))[0] == 401
 
@@ -134,8 +140,10 @@ def report(up: Up) -> Iterator[str]:
     reports.mkdir(exist_ok=True)
     (reports / "2017-10-29.html").write_text("the older one")
     (reports / "2017-11-26.html").write_text(REPORT)
+    (reports / "effect").mkdir(exist_ok=True)
+    (reports / "effect" / "programme.html").write_text("<h1>What campaigns achieved</h1>")
     yield REPORT
-    for path in reports.iterdir():
+    for path in reports.rglob("*.html"):
         path.unlink()
 
 
@@ -146,6 +154,14 @@ def test_who_has_logged_in_sees_the_latest_report(up: Up, token: str, report: st
     assert (status, text) == (200, report)
     assert headers["Content-Type"].startswith("text/html")
     assert "sandbox" in headers["Content-Security-Policy"]
+
+
+def test_only_pages_of_effects_are_served_by_name(up: Up, token: str, report: str) -> None:
+    def status(name: str) -> int:
+        return answer(up.url("AIRFLOW", f"/holdfast/effect/{name}"), {"Authorization": f"Bearer {token}"})[0]
+
+    assert status("programme.html") == 200
+    assert status("autumn.html") == status("..%2F2017-11-26.html") == 404
 
 
 def test_the_retention_page_is_in_the_navigation_and_nothing_in_it_runs(up: Up, report: str) -> None:
@@ -160,6 +176,8 @@ def test_the_retention_page_is_in_the_navigation_and_nothing_in_it_runs(up: Up, 
         inside = page.frame_locator("iframe")
         inside.get_by_role("heading", name="Who is lapsing").wait_for()
         assert inside.get_by_text("it ran").count() == 0
+        inside.get_by_role("link", name="Measured effects").click()
+        inside.get_by_role("heading", name="What campaigns achieved").wait_for()
         elsewhere = [url for url in watch.requests if not url.startswith((up.url("AIRFLOW", "/"), "data:", "blob:"))]
         assert elsewhere == []
 
@@ -187,6 +205,11 @@ def test_the_preference_page_is_served_and_knows_no_forged_link(up: Up) -> None:
     status, text, _ = answer(up.url("PREFERENCES", "/preferences/forged"))
     assert status == 404
     assert "This page does not exist" in text
+
+
+def test_the_look_up_api_is_there_and_opens_with_a_key_alone(up: Up) -> None:
+    assert answer(up.url("LOOKUP", "/readyz"))[0] == 200
+    assert answer(up.url("LOOKUP", "/v1/customers/7"))[0] == 401
 
 
 def test_mail_handed_to_the_stack_is_kept_in_its_mailbox(up: Up) -> None:

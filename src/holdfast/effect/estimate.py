@@ -91,13 +91,17 @@ def ratio(control: pd.DataFrame, treated: pd.DataFrame, numerator: str, denomina
     if min(one[denominator].sum() for one in (control, treated)) == 0 or min(len(control), len(treated)) < 2:
         return None
     stats = []
+    alike = True
     for one in (control, treated):
         weights = 1 / one["propensity"].to_numpy(float)
-        stats.append(
-            _aggregates({name: hajek(one[name].to_numpy(float), weights) for name in (numerator, denominator)})
-        )
+        columns = {name: hajek(one[name].to_numpy(float), weights) for name in (numerator, denominator)}
+        stats.append(_aggregates(columns))
+        share = columns[numerator].mean() / columns[denominator].mean()
+        alike &= np.allclose(columns[numerator], share * columns[denominator])
+    if alike:  # every order was worth the same: there is no variance to tell chance by
+        return None
     found = RatioOfMeans(numerator, denominator, confidence_level=CONFIDENCE).analyze_aggregates(*stats)
-    return _effect(f"{numerator}_by_{denominator}", found, CONFIDENCE) if _width(found) > 0 else None
+    return _effect(f"{numerator}_by_{denominator}", found, CONFIDENCE)
 
 
 def hajek(values: Numbers, weights: Numbers) -> Numbers:

@@ -14,6 +14,15 @@ POWER = 0.8
 
 
 @dataclass(frozen=True)
+class Design:
+    """A campaign to come: ``customers`` assigned in one run, control among them, and who stays without treatment."""
+
+    customers: int
+    control_share: float
+    retained: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What it takes to show an ``effect`` on retention (a difference of shares): customers, runs and days."""
 
@@ -38,28 +47,19 @@ def detectable(customers: int, control_share: float, retained: float, confidence
     return float(_solved("effect_size", control_share, retained, confidence, n_obs=customers)[1])
 
 
-def needed(
-    effect: float,
-    control_share: float,
-    retained: float,
-    *,
-    customers_a_run: int,
-    days_between_runs: int,
-    horizon_days: int,
-    confidence: float = CONFIDENCE,
-) -> Plan:
-    """What it takes to show the ``effect`` with ``POWER`` when each run assigns ``customers_a_run``, one after another.
+def needed(effect: float, design: Design, *, days_between_runs: int, horizon_days: int) -> Plan:
+    """What it takes to show the ``effect`` with ``POWER`` when runs of this design follow one another.
 
     Days count from the first cutoff to the end of the last run's horizon.
     """
-    _check(control_share, retained)
-    if not 0 < abs(effect) < 1 or not 0 <= retained + effect <= 1:
+    _check(design.control_share, design.retained)
+    if effect == 0 or not 0 <= design.retained + effect <= 1:
         raise CampaignError(
-            f"an effect of {100 * effect:g} points on a retention of {100 * retained:g} % leads out of 0 to 100 %; "
-            "choose one that is possible"
+            f"an effect of {100 * effect:g} points on a retention of {100 * design.retained:g} % cannot be: it is "
+            "none, or leads out of 0 to 100 %"
         )
-    customers = int(_solved("n_obs", control_share, retained, confidence, effect_size=effect)[3])
-    runs = math.ceil(customers / customers_a_run)
+    customers = int(_solved("n_obs", design.control_share, design.retained, CONFIDENCE, effect_size=effect)[3])
+    runs = math.ceil(customers / design.customers)
     return Plan(effect, customers, runs, (runs - 1) * days_between_runs + horizon_days)
 
 

@@ -45,6 +45,11 @@ class HoldoutInForce:
     share: float
 
 
+def run_id(quarter: Quarter) -> str:
+    """What a quarter's readout is kept under; no campaign run ends on the name of a quarter."""
+    return f"{ARM}@{quarter.name}"
+
+
 def one_holdout(quarter: str, recorded: Sequence[HoldoutInForce]) -> HoldoutInForce | None:
     """The quarter's holdout; None where it had none, or more than one, so that nobody was withheld all along."""
     found = {one for one in recorded if one.quarter == quarter}
@@ -86,7 +91,7 @@ def programme_trial(
         }
     )
     return Trial(
-        campaign_id=f"{ARM}@{quarter.name}",
+        campaign_id=run_id(quarter),
         cutoff=cutoff,
         planned_at=window.start,
         window=window,

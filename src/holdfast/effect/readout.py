@@ -235,10 +235,10 @@ def _group(arm: str, rows: pd.DataFrame) -> Group:
 
 
 def _claim(readings: Sequence[Reading], days: int, currency: str) -> str:
-    first = readings[0]
-    parts = [_told(first, days, currency)]
-    parts += [f"{one.arm}: {_told(one, days, currency)}" for one in readings[1:]]
-    return "; ".join(parts)
+    """All arms together in one sentence; each arm in its own where they cannot be put together."""
+    if len(readings) == 1 or readings[0].arm == ALL_ARMS:
+        return _told(readings[0], days, currency)
+    return "; ".join(f"{one.arm}: {_told(one, days, currency)}" for one in readings)
 
 
 def _told(reading: Reading, days: int, currency: str) -> str:

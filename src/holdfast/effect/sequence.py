@@ -70,7 +70,7 @@ def looks(results: pd.DataFrame, arms: Sequence[str], control: str, days: int, a
         pair = [results[results["arm"] == one] for one in (control, arm)]
         weights = [1 / one["propensity"].to_numpy(float) for one in pair]
         for day in range(1, days + 1):
-            ordered = [(one["days_to_order"] < day).to_numpy(float) for one in pair]
+            ordered = [(one["days_to_order"].to_numpy(float) < day).astype(float) for one in pair]
             if any(min(one.sum(), (1 - one).sum()) < _LEAST for one in ordered):
                 continue
             values = [hajek(one, weight) for one, weight in zip(ordered, weights, strict=True)]

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.campaign.funnel import ArmFunnel
+from holdfast.effect.readout import Readout
 from holdfast.features.catalog import FAMILIES, FEATURES
 from holdfast.model.fairness import Fairness
 from holdfast.monitoring.drift import Drift
@@ -101,7 +102,7 @@ class Page:
     """All that the report shows.
 
     ``note`` says what to know about the data; ``probabilities`` and ``tier_curve`` are plots (PNG); ``drifted`` are the
-    features that have moved since the champion's training.
+    features that have moved since the champion's training. ``effects`` are the latest readouts of campaigns.
     """
 
     shop: str
@@ -122,6 +123,7 @@ class Page:
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
     funnels: Mapping[str, Sequence[ArmFunnel]]
+    effects: Sequence[Readout]
     card: CustomerCard
     provenance: Mapping[str, str]
 

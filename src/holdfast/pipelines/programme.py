@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
-from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial
+from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial, run_id
 from holdfast.effect.readout import Readout, read_out
 from holdfast.effect.trial import outcome_windows, trial_of
-from holdfast.pipelines.readouts import keep
+from holdfast.pipelines.readouts import keep, latest
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.trials import Trials
 from holdfast.windows import Window
@@ -29,19 +29,24 @@ class Programme:
     complete_to: date
 
     def measure(self) -> list[Readout]:
-        """Note the holdout now in force; read, keep and return every quarter that one holdout saw through.
+        """Note the holdout now in force; read and keep the quarters that one holdout saw through, and return them all.
 
-        The rules name only the present holdout, so that each day's reading notes it for the quarter it lies in.
+        The rules name only the present holdout, so that each day's reading notes it for the quarter of the last day
+        that is complete. A quarter whose readout is final is not read again.
         """
-        recorded = self._recorded()
-        found = [self._read(quarter, holdout) for quarter, holdout in self._quarters(recorded)]
-        for one in found:
-            keep(self.trials.lake, one)
+        final = {one.campaign_id: one for one in latest(self.trials.lake) if one.final}
+        found = []
+        for quarter, holdout in self._quarters(self._recorded()):
+            one = final.get(run_id(quarter))
+            if one is None:
+                one = self._read(quarter, holdout)
+                keep(self.trials.lake, one)
+            found.append(one)
         return found
 
     def _recorded(self) -> list[HoldoutInForce]:
         lake, rule = self.trials.lake, self.trials.rules.outreach.holdout
-        present = HoldoutInForce(Quarter.of(self.complete_to).name, rule.name, rule.share)
+        present = HoldoutInForce(Quarter.of(self.complete_to - timedelta(days=1)).name, rule.name, rule.share)
         rows = lake.read(HOLDOUTS) if lake.exists(HOLDOUTS) else pd.DataFrame(columns=list(asdict(present)))
         known = [HoldoutInForce(*row) for row in rows[list(asdict(present))].to_numpy(object).tolist()]
         if rule.share == 0 or present in known:

@@ -20,7 +20,7 @@ from holdfast.model.evaluation import evaluate
 from holdfast.model.fairness import Fairness
 from holdfast.model.record import ModelVersion
 from holdfast.monitoring.freshness import Finding
-from holdfast.pipelines import ledger, personas
+from holdfast.pipelines import ledger, personas, readouts
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard, customer_card
 from holdfast.pipelines.drift import drifted
@@ -80,6 +80,7 @@ class Reporting:
             drifted=drifted(self.lake, cutoff),
             campaigns=self.accounts(cutoff),
             funnels=self.funnels(cutoff),
+            effects=[one for one in readouts.latest(self.lake) if one.cutoff.isoformat() <= cutoff],
             card=self._example(scores),
             provenance=self._provenance(scores),
         )

@@ -39,7 +39,8 @@ class Response(Rule):
     ``share`` is how many customers are of the kind, ``leaves`` the probability that one who wavers ends up leaving.
     A message brings a wavering one back with probability ``returns`` (that of the strongest treatment), drives one away
     with probability ``annoyed``, and brings a visit within two days with probability ``visits``. Whoever holds a coupon
-    and orders uses it with probability ``redeems``.
+    and orders uses it with probability ``redeems``. One who wavers visits ``looks`` times as often as before: some stay
+    away, others look around and do not buy.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
@@ -48,6 +49,7 @@ class Response(Rule):
     annoyed: Share = 0
     visits: Share = 0
     redeems: Share = 0
+    looks: Annotated[float, Field(ge=0, le=5)] = 0.3
 
 
 class Responses(Rule):
@@ -123,7 +125,7 @@ class Leaving(Rule):
 
     ``wavers_after_days`` is the median time until a loyal customer wavers (``spread`` as in Rhythm), ``wavering_days``
     how long that lasts on average; those who then leave come back, on average, after ``back_after_days``. A wavering
-    customer orders and visits ``wavering_activity`` as often as before. Trouble with an order makes a customer waver
+    customer orders ``wavering_activity`` times as often as before. Trouble with an order makes a customer waver
     ``trouble_factor`` times as soon, for ``trouble_days``.
     """
 

@@ -165,7 +165,10 @@ def live(world: World, who: Traits, lives: Lives, day: int) -> Happened:
     lives.last_order[bought.customer] = day
     lives.troubled[bought.customer[bought.trouble]] = day
 
-    visits = here & (u[3] < who.visits * activity)
+    looks = np.where(
+        lives.phase == Phase.WAVERING, config.responses.column("looks")[who.kind], lives.phase == Phase.LOYAL
+    )
+    visits = here & (u[3] < who.visits * looks * config.season.factor(config.calendar_day(day)))
     prompted = here & (lives.prompted == day)
     return Happened(bought, np.flatnonzero(visits | prompted | orders))
 

@@ -133,9 +133,7 @@ def test_by_uplift_each_customer_is_given_the_arm_that_brings_most_for_the_money
 
 
 def test_a_tight_budget_gives_the_dear_arm_to_those_on_whom_it_does_most() -> None:
-    many = people(
-        *[100.0] * 400, uplift_coupon=[0.1 + i / 2_000 for i in range(400)], uplift_reminder=[0.04] * 400
-    )
+    many = people(*[100.0] * 400, uplift_coupon=[0.1 + i / 2_000 for i in range(400)], uplift_reminder=[0.04] * 400)
     tight = campaign(
         arms=CHEAP_AND_DEAR,
         policy={"by": "uplift", "explore": 1e-9},

@@ -10,7 +10,9 @@ from holdfast.effect.arm_shares import best_chances, learned
 ARMS = ["coupon", "reminder"]
 
 
-def run(name: str, count: int, shares: list[float], *, coupon: float, reminder: float, segment: str = "high") -> pd.DataFrame:
+def run(
+    name: str, count: int, shares: list[float], *, coupon: float, reminder: float, segment: str = "high"
+) -> pd.DataFrame:
     """A run of so many customers, a fifth in control; what an arm brings on average, among noise of 10."""
     ids = [f"{name}-{i}" for i in range(count)]
     drawn = draw(name, ids, 0.2, ARMS, np.array([shares]))

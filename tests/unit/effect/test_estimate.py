@@ -130,6 +130,11 @@ def test_the_value_of_an_order_is_revenue_by_orders() -> None:
     assert found.high - found.difference == pytest.approx(t.ppf(0.975, freedom) * (a + b) ** 0.5)
 
 
+def test_orders_that_are_all_worth_the_same_are_not_compared() -> None:
+    same = pd.DataFrame({"revenue": [19.99, 0, 59.97] * 60, "orders": [1.0, 0, 3] * 60, "propensity": 0.5})
+    assert ratio(same, same, "revenue", "orders") is None
+
+
 def test_orders_that_never_came_have_no_value() -> None:
     none = pd.DataFrame({"revenue": [0.0, 0], "orders": [0.0, 0], "propensity": 0.5})
     assert ratio(none, none, "revenue", "orders") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import norm
 
-from holdfast.effect.power import detectable, needed, told
+from holdfast.effect.power import Design, detectable, needed, told
 from holdfast.errors import CampaignError
 
 Z = norm.ppf(0.975) + norm.ppf(0.8)
@@ -20,15 +20,15 @@ def test_the_smallest_detectable_effect_is_the_textbooks() -> None:
 
 
 def test_a_smaller_effect_takes_more_customers_and_runs_and_days() -> None:
-    plan = needed(0.05, 0.1, 0.5, customers_a_run=2_200, days_between_runs=7, horizon_days=28)
+    plan = needed(0.05, Design(2_200, 0.1, 0.5), days_between_runs=7, horizon_days=28)
     assert plan.customers == pytest.approx(Z**2 * 0.25 / (0.1 * 0.9) / 0.05**2, rel=1e-3)
     assert plan.runs == 4
     assert plan.days == 3 * 7 + 28
-    assert needed(0.05, 0.1, 0.5, customers_a_run=10_000, days_between_runs=7, horizon_days=28).days == 28
+    assert needed(0.05, Design(10_000, 0.1, 0.5), days_between_runs=7, horizon_days=28).days == 28
 
 
 def test_what_is_needed_and_what_is_detectable_agree() -> None:
-    plan = needed(0.03, 0.25, 0.8, customers_a_run=1, days_between_runs=1, horizon_days=1)
+    plan = needed(0.03, Design(1, 0.25, 0.8), days_between_runs=1, horizon_days=1)
     assert detectable(plan.customers, 0.25, 0.8) == pytest.approx(0.03, rel=1e-3)
 
 
@@ -39,7 +39,7 @@ def test_what_is_needed_and_what_is_detectable_agree() -> None:
         (lambda: detectable(2_200, 0.1, 1), "retention expected without treatment is 1"),
         (lambda: detectable(15, 0.1, 0.5), "leave a group of fewer than two"),
         (
-            lambda: needed(0.6, 0.1, 0.5, customers_a_run=9, days_between_runs=7, horizon_days=28),
+            lambda: needed(0.6, Design(9, 0.1, 0.5), days_between_runs=7, horizon_days=28),
             "60 points on a retention of 50 %",
         ),
     ],

@@ -6,7 +6,7 @@ import pandas as pd
 from sqlalchemy import Engine, and_, func, select
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import AssignmentRow, OfferRow, OutboxRow, RedemptionRow
+from holdfast.adapters.operations.models import AssignmentRow, OfferRow, OutboxRow, RedemptionRow, SkipRow
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import State
 from holdfast.effect.trial import ASSIGNED, REPORTED
@@ -45,3 +45,9 @@ class TrialDatabase:
         for name in ("cost", "discount"):
             found[name] = [0.0 if value is None else float(value) for value in found[name]]
         return found[[*ASSIGNED, *REPORTED]]
+
+    def skipped(self, campaign_id: str) -> pd.DataFrame:
+        query = select(SkipRow.customer_id, SkipRow.reason).where(SkipRow.campaign_id == campaign_id)
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(SkipRow.customer_id)).all()
+        return pd.DataFrame(rows, columns=["customer_id", "reason"])

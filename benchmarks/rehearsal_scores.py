@@ -1,0 +1,83 @@
+"""Readout and learned policies held against simulated shops' truth: python benchmarks/rehearsal_scores.py PART [SEEDS].
+
+PART is ``coverage`` (intervals, false claims) or ``policies`` (what the learned policy brings beside others). Rewrites
+results/rehearsal_PART.json as it goes. All figures are of simulated shops.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measured import record
+from holdfast import proving
+from holdfast.adapters.yaml_files import load
+from holdfast.simulator.config import ShopConfig
+
+HISTORY_DAYS, SHOPS, CUSTOMERS = 112, 2, 4096
+POLICY_CUSTOMERS, CAMPAIGNS, TREATED_SHARE = 16_384, 12, 0.3
+LEARNERS = ("s_logistic", "dr_logistic", "x_lightgbm")
+ORACLE_SEEDS = (1_000_001, 1_000_002, 1_000_003)
+EVERY = 10
+"""A row of results after so many seeds: each sums up all seeds up to it."""
+
+
+def config() -> ShopConfig:
+    return load(Path(__file__).parents[1] / "config" / "simulator.yaml", ShopConfig)
+
+
+def rounded(told: Any) -> Any:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(told).items()}
+
+
+def coverage(seeds: int) -> Iterator[Mapping[str, Any]]:
+    done: list[proving.Trialled] = []
+    for seed in range(1, seeds + 1):
+        done += proving.experiments(config(), seed, SHOPS, CUSTOMERS, HISTORY_DAYS)
+        if seed % EVERY == 0:
+            found = {name: rounded(share) for name, share in proving.coverage(done).items()}
+            yield {"simulated": True, "seeds": seed, "customers_each": CUSTOMERS, **found}
+
+
+def policies(seeds: int) -> Iterator[Mapping[str, Any]]:
+    oracles = {
+        name: proving.Oracle.of(config(), ORACLE_SEEDS, 40_000, 168, seeing=seeing)
+        for name, seeing in (("oracle", False), ("seeing oracle", True))
+    }
+    done: list[proving.Policies] = []
+    for seed in range(1, seeds + 1):
+        one = proving.learned_policies(
+            config(),
+            seed,
+            customers=POLICY_CUSTOMERS,
+            history_days=HISTORY_DAYS,
+            campaigns=CAMPAIGNS,
+            share=TREATED_SHARE,
+            learners=LEARNERS,
+            oracles=oracles,
+        )
+        done.append(one)
+        if seed % EVERY == 0 or seed == seeds:
+            names = [name for name in one.net if name != "nobody"]
+            yield {
+                "simulated": True,
+                "seeds": seed,
+                "customers": POLICY_CUSTOMERS,
+                "campaigns": CAMPAIGNS,
+                "treated_share": TREATED_SHARE,
+                "money_a_campaign": {name: round(sum(each.net[name] for each in done) / seed) for name in names},
+                "share_of_oracle": {name: rounded(proving.share_of(done, name, "oracle")) for name in names},
+                "share_of_seeing_oracle": {
+                    name: rounded(proving.share_of(done, name, "seeing oracle")) for name in names
+                },
+                "below_random": {name: sum(each.net[name] < each.net["random"] for each in done) for name in names},
+                "churn_of_wavering_persuadables_cut": {name: rounded(proving.churn_cut(done, name)) for name in names},
+            }
+
+
+if __name__ == "__main__":
+    part, seeds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    record(f"rehearsal_{part}", {"coverage": coverage, "policies": policies}[part](seeds), ["numpy", "tea-tasting"])

@@ -1,0 +1,91 @@
+"""The pages of measured effects: readouts in, self-contained HTML out; nothing is fetched when one is opened."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from holdfast.effect import plots
+from holdfast.effect.programme import ARM
+from holdfast.effect.readout import Readout
+from holdfast.rules import Shop
+
+PROGRAMME = "programme.html"
+
+TITLES = {
+    "described": "no effect can be claimed",
+    "too_early": "too early to read",
+    "refused": "refused: a check failed",
+    "measured": "measured",
+}
+_WORDS = {
+    "retained": "share who ordered",
+    "net": "margin net of offer and contact",
+    "visited": "share who visited",
+    "retained_before": "share who ordered",
+    "orders_before": "orders",
+    "revenue_before": "revenue",
+    "visited_before": "share who visited",
+}
+
+
+def file_name(campaign_id: str) -> str:
+    """The page's file: the id with what no file name or address should hold replaced, and told apart by its hash."""
+    plain = re.sub(r"[^A-Za-z0-9@_-]", "-", campaign_id)
+    if plain != campaign_id:
+        plain = f"{plain[:80]}-{hashlib.sha256(campaign_id.encode()).hexdigest()[:8]}"
+    return f"{plain}.html"
+
+
+def render(one: Readout, shop: Shop) -> str:
+    """The page of one readout; every value is escaped, and a name the template does not know is an error."""
+    drawn = {}
+    if one.readings:
+        drawn["arms"] = plots.arms(one)
+    if one.looks:
+        drawn["days"] = plots.days(one.looks)
+    return _template("effect.html.j2").render(
+        one=one, shop=shop.name, note=shop.note, titles=TITLES, words=_WORDS, plots=drawn
+    )
+
+
+def render_programme(readouts: Sequence[Readout], shop: Shop) -> str:
+    """The page of all of them: the programme by quarter, then campaign by campaign."""
+    quarters = [one for one in readouts if one.campaign_id.startswith(f"{ARM}@") and "Q" in one.campaign_id]
+    measured = [one for one in quarters if one.readings]
+    return _template("programme.html.j2").render(
+        shop=shop.name,
+        note=shop.note,
+        quarters=quarters,
+        measured=measured,
+        campaigns=[one for one in readouts if one not in quarters],
+        plots={"quarters": plots.quarters(measured)} if measured else {},
+        hrefs={one.campaign_id: file_name(one.campaign_id) for one in readouts},
+        titles=TITLES,
+    )
+
+
+def publish(readouts: Sequence[Readout], shop: Shop, write: Callable[[str, str], str]) -> list[str]:
+    """Write every readout's page and the programme's by ``write`` (file name, page); returns their places."""
+    pages = {file_name(one.campaign_id): render(one, shop) for one in readouts}
+    return [write(name, page) for name, page in {**pages, PROGRAMME: render_programme(readouts, shop)}.items()]
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("holdfast"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": "{:,}".format, "svg": _svg}
+    return environment.get_template(name)
+
+
+def _svg(image: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(image).decode()
