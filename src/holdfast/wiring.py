@@ -576,7 +576,7 @@ def lookup_app() -> FastAPI:
 
 
 def serve_lookup() -> None:
-    """Serve the look-up API on loopback until interrupted."""
+    """Serve the look-up API until interrupted."""
     import uvicorn
 
     here = settings()
