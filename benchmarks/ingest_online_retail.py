@@ -28,6 +28,7 @@ from holdfast import mapping
 from holdfast.adapters import files
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.sealing import Keyring
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.sources import LandingDirectory
@@ -85,7 +86,7 @@ def ingested(source: mapping.Mapping, landed: list[Path], *, daily: bool) -> dic
             source=source,
             zone=ZoneInfo("Europe/London"),
             lake=DeltaLake(root / "lake"),
-            vault=SqlVault(database.connect(f"sqlite:///{root / 'operations.db'}")),
+            vault=SqlVault(database.connect(f"sqlite:///{root / 'operations.db'}"), Keyring(("a key",))),
             quality=quality,
             now=datetime.now(UTC),
         )

@@ -32,7 +32,7 @@ from holdfast.campaign.rendering import environment, render
 from holdfast.pipelines.planning import Planning
 from holdfast.rules import Holdout, Outreach
 from tests.fakes.channel import FakeChannel
-from tests.fakes.operations import CUTOFF, LINKS, NOON, SHOP, TEMPLATES, campaign
+from tests.fakes.operations import CUTOFF, KEYRING, LINKS, NOON, SHOP, TEMPLATES, campaign
 from tests.fakes.postgres_server import postgres_server, why_absent
 
 MILLION = 1_000_000
@@ -56,8 +56,10 @@ def prepare(root: Path, url: str, customers: int) -> None:
     database.upgrade(url)
     tables = Base.metadata.tables
     with database.writing(database.connect(url)) as connection:
-        contacts = {"customer_id": ids, "email": [f"{one}@shop.example" for one in ids]}
-        insert_columns(connection, tables["contacts"], contacts)
+        sealed = Same(b"never opened by a plan")
+        identities = {"customer_id": ids, "alias": [f"{i:032}" for i in range(customers)]}
+        insert_columns(connection, tables["identities"], identities | {"key_id": Same("none"), "data_key": sealed})
+        insert_columns(connection, tables["contacts"], {"customer_id": ids, "email": sealed, "by_email": Same(True)})
         consents = {"customer_id": [one for i, one in enumerate(ids) if i % 10], "purpose": Same("marketing")}
         given = {"channel": Same("email"), "recorded_at": Same(LONG_AGO), "status": Same("given")}
         insert_columns(connection, tables["consents"], consents | given)
@@ -67,7 +69,7 @@ def plan(root: Path, url: str) -> Callable[[], Any]:
     use_case = Planning(
         lake=DeltaLake(root / "lake"),
         store=lambda: None,  # type: ignore[arg-type, return-value] - no condition on features asks for it
-        operations=OperationsDatabase(database.connect(url)),
+        operations=OperationsDatabase(database.connect(url), KEYRING),
         channels={"email": FakeChannel()},
         composer=Composer(partial(render, environment(DictLoader(TEMPLATES))), SHOP, LINKS, "care@shop.example"),
         shop=SHOP,
@@ -80,7 +82,7 @@ def plan(root: Path, url: str) -> Callable[[], Any]:
 def measured(name: str, root: Path, url: str, customers: int) -> dict[str, Any]:
     prepare(root, url, customers)
     figures = alone(plan, root, url)
-    with OperationsDatabase(database.connect(url)).reading() as tx:
+    with OperationsDatabase(database.connect(url), KEYRING).reading() as tx:
         counts = tx.counts(f"win_back@{CUTOFF}")
     written = {"assignments": counts.arms, "skips": counts.skips, "messages": counts.messages}
     return {"database": name, "customers": customers, **written, "plan": figures}

@@ -21,6 +21,7 @@ for _name in [name for name in os.environ if name.startswith(("HOLDFAST_", "AIRF
     del os.environ[_name]
 os.environ["HOLDFAST_HOME"] = _HOME.name
 os.environ["HOLDFAST_APPROVAL"] = "auto"
+os.environ["HOLDFAST_PSEUDONYM_KEY"] = "a pseudonym key for tests"  # arms are drawn from pseudonyms
 
 from holdfast.adapters.environment import activate  # noqa: E402
 from holdfast.settings import Settings  # noqa: E402

@@ -29,6 +29,7 @@ from holdfast import (
     model_cli,
     outbox_cli,
     preferences_cli,
+    privacy_cli,
     quarantine_cli,
     simulate_cli,
     source_cli,
@@ -61,6 +62,7 @@ app.add_typer(model_cli.app, name="model")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
 app.add_typer(lookup_cli.app, name="lookup")
+app.add_typer(privacy_cli.app, name="privacy")
 
 
 class Sample(StrEnum):

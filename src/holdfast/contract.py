@@ -237,7 +237,10 @@ def _shown(rows: pa.Table, columns: Sequence[Column]) -> list[str]:
 def _texts(rows: pa.Table, column: Column) -> list[str]:
     if column.name not in rows.column_names:
         return [""] * rows.num_rows
-    return [(value or "")[:_LONGEST_VALUE] for value in rows[column.name].to_pylist()]
+    values = [value or "" for value in rows[column.name].to_pylist()]
+    if column.privacy is Privacy.PSEUDONYM:  # too long a one is still the shop's own, see landed
+        return [WITHHELD if len(value) > column.longest else value for value in values]
+    return [value[:_LONGEST_VALUE] for value in values]
 
 
 def _convert(column: Column, judged: _Judged) -> Any:

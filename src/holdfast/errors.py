@@ -11,6 +11,14 @@ class SettingsError(HoldfastError):
     """A setting or a rules file (YAML) is missing, unknown or out of range."""
 
 
+class StorageError(HoldfastError):
+    """What a stage keeps cannot be written or read: the disk is full, or a file is not what was written."""
+
+
+class UnavailableError(HoldfastError):
+    """A server that keeps our data does not answer; nothing is half-done, and the same work may be tried again."""
+
+
 class SourceError(HoldfastError):
     """A landing file as a whole cannot be read or mapped onto the data contract."""
 
@@ -57,6 +65,10 @@ class ModelError(HoldfastError):
 
 class CampaignError(HoldfastError):
     """A campaign's definition or state does not allow what was asked."""
+
+
+class PrivacyError(HoldfastError):
+    """A person's right cannot be served yet."""
 
 
 class ChannelError(HoldfastError):

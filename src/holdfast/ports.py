@@ -154,6 +154,10 @@ class Vault(Protocol):
         """As Lake.append, for tables whose home is the vault. A later contact replaces the customer's earlier one."""
         ...
 
+    def identify(self, own_ids: Mapping[str, str]) -> None:
+        """Keep the shop's own id of these customers, by pseudonym; those known already stay as they are."""
+        ...
+
 
 @dataclass(frozen=True)
 class FeaturesAsOf:
@@ -234,6 +238,10 @@ class FeatureStore(HistoricalFeatures, Protocol):
 
     def online(self, customer_ids: Sequence[str]) -> pd.DataFrame:
         """Features and score (as ``write_scores`` has it) now served, one row a customer in the order asked."""
+        ...
+
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        """Serve no score of these customers any more."""
         ...
 
     def write_scores(self, scores: pd.DataFrame) -> None:
@@ -541,6 +549,10 @@ class RepliesTransaction(Protocol):
 
     def choices(self, customer_id: str) -> list[Choice]:
         """Every channel that the customer can be reached by, or has decided about."""
+        ...
+
+    def profiled(self, customer_id: str) -> bool:
+        """Whether the customer may be scored: they objected neither to profiling nor to direct marketing as such."""
         ...
 
     def decide(self, decision: Decision) -> None:

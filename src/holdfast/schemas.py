@@ -312,6 +312,8 @@ CONTACTS = Table(
     ),
 )
 
+_DECIDED = ("email", "sms", "push", "care_desk", "all")
+
 CONSENTS = Table(
     "consents",
     "What a customer allowed, per purpose and channel; the latest record counts.",
@@ -319,8 +321,8 @@ CONSENTS = Table(
     home=Home.VAULT,
     columns=(
         _customer("who decided"),
-        Column("purpose", Type.STRING, "what for", allowed=("marketing",)),
-        Column("channel", Type.STRING, "by which channel", allowed=("email", "sms", "push", "care_desk")),
+        Column("purpose", Type.STRING, "what for", allowed=("marketing", "profiling")),
+        Column("channel", Type.STRING, "by which channel; all is the only one of profiling", allowed=_DECIDED),
         Column("status", Type.STRING, "the decision", allowed=("given", "withdrawn")),
         Column("recorded_at", Type.TIMESTAMP, "when it was recorded"),
     ),

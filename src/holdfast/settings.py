@@ -72,6 +72,15 @@ class Settings(BaseSettings):
         default=(),
         description="JSON list of keys that sign preference links, the newest last; default: one made on first use",
     )
+    vault_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="JSON list of keys that wrap the vault's data keys, the newest last; default: one made on first "
+        "use. `holdfast privacy rotate` makes the older ones unnecessary",
+    )
+    pseudonym_key: SecretStr | None = Field(
+        default=None,
+        description="key that customers' pseudonyms are made with, for good; default: one made on first use",
+    )
     source_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
@@ -147,6 +156,11 @@ class Settings(BaseSettings):
     def secrets(self) -> Path:
         """Keys made on first use where none is set; readable by this user only."""
         return self.home / "secrets"
+
+    @property
+    def exports(self) -> Path:
+        """What customers asked to be told about themselves; for the person who answers them, to be deleted then."""
+        return self.home / "exports"
 
     @property
     def reports(self) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
@@ -26,15 +27,18 @@ from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
 from holdfast.adapters.feature_store import FeastStore
+from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows, Served
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.local_engine import LocalEngine
 from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
+from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.sealing import Keyring
 from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
@@ -74,11 +78,15 @@ from holdfast.pipelines.decisions import decisions
 from holdfast.pipelines.drift import DriftWatch
 from holdfast.pipelines.features import Features
 from holdfast.pipelines.funnels import campaign_funnels
+from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
+from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
+from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
@@ -93,6 +101,7 @@ from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
 from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
 from holdfast.simulator.config import ShopConfig
@@ -157,7 +166,94 @@ def _engine() -> Engine:
 
 
 def operations() -> OperationsDatabase:
-    return OperationsDatabase(_engine())
+    return OperationsDatabase(_engine(), _keyring())
+
+
+def vault() -> SqlVault:
+    return SqlVault(_engine(), _keyring())
+
+
+def _keyring() -> Keyring:
+    here = settings()
+    keys = tuple(key.get_secret_value() for key in here.vault_keys)
+    return Keyring(keys or (kept_secret(here.secrets / "vault"),))
+
+
+def pseudonyms() -> Pseudonyms:
+    here = settings()
+    key = here.pseudonym_key.get_secret_value() if here.pseudonym_key else kept_secret(here.secrets / "pseudonyms")
+    return Pseudonyms(key)
+
+
+def customer_id(own_id: str) -> str:
+    """What Holdfast calls the customer whom the shop calls ``own_id``; a pseudonym is taken as it is.
+
+    Whoever asks from outside, at the command line or through a service, comes by here and nowhere else.
+    """
+    return own_id if is_pseudonym(own_id) else pseudonyms()(own_id)
+
+
+def identities() -> Identities:
+    """How ingestion calls customers. Raises SettingsError where the lake knows them by other names."""
+    names = pseudonyms()
+    hold_to_pseudonyms(lake(), vault(), names)
+
+    def erased(customer_ids: Set[str]) -> Set[str]:
+        tombstones = SqlErasures(_engine()).tombstones()
+        return {one for one in customer_ids if tombstones and names.tombstone(one) in tombstones}
+
+    return Identities(names, erased)
+
+
+def person(own_id: str) -> Person:
+    """The customer whom the shop calls so, for a person's rights."""
+    customer = pseudonyms()(own_id)
+    contact = vault().contact(customer)
+    return Person(own_id, customer, (contact["email"],) if "email" in contact else ())
+
+
+def holdings(now: datetime) -> list[Holding]:
+    """Everywhere that something about a customer may be kept, in the order of erasure."""
+    here, shop = settings(), rules().shop
+    files = LandingRows(LandingDirectory(here.landing), _source(shop), shop.zone)
+    return [
+        CampaignRows(_engine(), now),
+        Served(feature_store()),
+        QuarantineRows(lake(), files),
+        LakeRows(lake()),
+        ParquetRows("feature files", here.feast_offline),
+        ParquetRows("scratch", here.work),
+        ParquetRows("model artefacts", here.mlflow_artifacts),
+        Derived("feature engine", here.feature_state),
+        NamedInTexts("validation results", here.quality_output),
+        NamedInTexts("reports", here.reports),
+        NamedInTexts("logs", here.logs),
+        NamedInTexts("task logs", here.airflow_home / "logs"),
+        NamedInTexts("model texts", here.mlflow_artifacts),
+        Mail(here.mailbox),
+        files,
+        VaultRows(_engine(), vault()),
+    ]
+
+
+def export_person(own_id: str, at: datetime) -> Path:
+    """Write all that is held about the customer as JSON and as a text beside it; returns the JSON file's path.
+
+    Raises MissingDataError where nothing is held.
+    """
+    told = _export_person(person(own_id), holdings(at), at)
+    if not any(told["held"].values()):
+        raise MissingDataError(f"nothing is held about customer {own_id!r}: the id is misspelt, or they were erased.")
+    folder = settings().exports / f"{at:%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True, mode=0o700)
+    write_bytes(folder / "held.json", json.dumps(told, indent=2, ensure_ascii=False, default=str).encode())
+    write_bytes(folder / "held.md", readable(told).encode())
+    return folder / "held.json"
+
+
+def erase_person(own_id: str, actor: str, at: datetime) -> Erased:
+    """Erase the customer everywhere, or finish what was broken off."""
+    return Erasing(holdings(at), SqlErasures(_engine()), pseudonyms().tombstone).run(person(own_id), actor, at)
 
 
 def _scratch() -> FileScratch:
@@ -185,11 +281,12 @@ def ingest() -> Ingest:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
         now=now(),
         rules=own.ingest,
         calendar=shop.calendar,
+        identities=identities(),
     )
 
 
@@ -277,9 +374,10 @@ def retry(now: datetime) -> Retry:
         source=_source(shop),
         zone=shop.zone,
         lake=lake(),
-        vault=SqlVault(_engine()),
+        vault=vault(),
         quality=quality(),
         now=now,
+        identities=identities(),
     )
 
 
@@ -342,15 +440,15 @@ def rebuild() -> Rebuild:
 
 
 def scoring() -> Scoring:
-    return Scoring(lake(), feature_store(), registry(), _scratch(), rules())
+    return Scoring(lake(), feature_store(), registry(), _scratch(), rules(), objectors=vault().objectors)
 
 
-def preview_messages(template: str, channel: str, customer_id: str | None, at: datetime) -> dict[str, Envelope]:
+def preview_messages(template: str, channel: str, own_id: str | None, at: datetime) -> dict[str, Envelope]:
     """The template's messages by heading: to invented customers, or to this one as of the latest scores."""
     message = Message(channel=channel, template=template)
-    if customer_id is None:
+    if own_id is None:
         return message_preview.invented(composer(), message, at)
-    return message_preview.for_customer(lake(), composer(), message, customer_id, at)
+    return message_preview.for_customer(lake(), composer(), message, customer_id(own_id), at)
 
 
 def message_source(template: str, locale: str, at: datetime) -> str:
@@ -412,7 +510,7 @@ def lookup_app() -> FastAPI:
         online_reader(here.feast_online),
         EntitlementDatabase(_engine()),
         currency=rules().shop.currency,
-        stored_id=_stored_id,
+        stored_id=pseudonyms(),
         clock=time_now,
     )
     door = Door(
@@ -424,11 +522,6 @@ def lookup_app() -> FastAPI:
         clock=time_now,
     )
     return create_app(lookup, door, store.served)
-
-
-def _stored_id(customer_id: str) -> str:
-    """The id under which the stores know a customer whom another service calls by the shop's own id."""
-    return customer_id
 
 
 def serve_lookup() -> None:
@@ -675,9 +768,10 @@ def draw_horizon(of: HorizonStudy) -> Path:
     return path
 
 
-def customer_card(customer_id: str, language: Language | None = None) -> CustomerCard:
-    """The customer's card, in the shop's language if no other is asked for."""
-    return _customer_card(customer_id, feature_store(), operations(), language or language_of(rules().shop.locale))
+def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
+    """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
+    asked = language or language_of(rules().shop.locale)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
 
 
 def reporting() -> Reporting:

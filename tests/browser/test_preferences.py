@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import ContactRow
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import create_app
 from tests.browser.chromium import Watch, chromium
 from tests.fakes.correspondence import sent
-from tests.fakes.operations import LINKS, NOON, decide, operations_engine
+from tests.fakes.operations import LINKS, NOON, contact, decide, operations_engine
 
 HOSTILE = "A Shop <script>document.title = 'broken in'</script>"
 WIDTHS = (1280, 360)
@@ -42,8 +40,7 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def serving(folder: Path, shop: str) -> Iterator[Served]:
     engine = operations_engine(folder)
-    with database.writing(engine) as connection:
-        connection.execute(insert(ContactRow).values(customer_id="7", email="7@shop.example", phone="+12025550143"))
+    contact(engine, "7", email="7@shop.example", phone="+12025550143")
     decide(engine, ["7"], "given", NOON.replace(year=2016))
     token = LINKS.way_out(sent(engine, "7")).page.rpartition("/")[2]
     app = create_app(shop, Preferences(LINKS, RepliesDatabase(engine)), {}, lambda: NOON)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from holdfast import wiring
 from holdfast.adapters.sink import mail_sink
 from holdfast.settings import Settings
+from tests.fakes import canary
 
 if TYPE_CHECKING:
     from holdfast.adapters.airflow.embedded import DagEnd, EmbeddedAirflow
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 CUTOFF = "2017-11-26"
 SHARE = 0.12
 """Of the sample's households: about 300."""
+LIKE = "2210"
+"""A household whose every deed the canary does too: at risk at the cutoff, and written to."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,22 @@ def mail_port(settings: Settings) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def loop(mail_port: int) -> Iterator[Loop]:
-    """Land the slice and run every stage."""
+    """Land the slice, with a canary among its customers, and run every stage.
+
+    The sample's contacts are e-mail addresses alone; the canary's other details go straight to the vault.
+    """
     settings = wiring.prepare()
     wiring.land_sample(date.fromisoformat(CUTOFF), SHARE)
+    canary.plant(settings.landing, LIKE)
     from holdfast import loop
     from holdfast.adapters.airflow.embedded import EmbeddedAirflow
 
     with ExitStack() as opened:
         airflow = opened.enter_context(EmbeddedAirflow(settings, settings.logs / "tests.log", lambda end: None))
-        stages = {stage: loop.run(airflow, stage, CUTOFF) for stage in loop.STAGES}
+        stages = {}
+        for stage in loop.STAGES:
+            stages[stage] = loop.run(airflow, stage, CUTOFF)
+            if stage == "ingest":
+                details = {"customer_id": wiring.customer_id(canary.OWN_ID), "batch": "canary", **canary.DETAILS}
+                wiring.vault().append("contacts", pd.DataFrame([details]), ["canary"])
         yield Loop(settings, airflow, stages)

@@ -194,12 +194,12 @@ def test_each_treated_customer_got_one_mail_with_a_coupon_of_their_own_and_the_c
     to = Counter(mail["To"] for mail in received)
     assert set(to.values()) == {1}
     scored = wiring.lake().read("scores", ["customer_id"], {"cutoff": [CUTOFF]})["customer_id"]
-    arms = {}
+    arms, vault = {}, wiring.vault()
     with wiring.operations().reading() as tx:
         for customer in scored:
             for record in tx.history(customer):
                 arms[customer] = record
-    treated = {f"customer-{customer}@shop.example": one for customer, one in arms.items() if one.arm == "coupon"}
+    treated = {vault.contact(customer)["email"]: one for customer, one in arms.items() if one.arm == "coupon"}
     assert set(to) == set(treated)
     assert {one.arm for one in arms.values()} >= {"coupon", "control"}
     for mail in received:

@@ -34,7 +34,7 @@ def land(landing: Path, day: date, name: str, text: str) -> Path:
 
 
 def test_a_refused_file_fails_the_run_by_name_and_the_next_good_one_goes_through(loop: Loop, landing: Path) -> None:
-    customer = wiring.lake().read("customers", ["customer_id"])["customer_id"].iloc[0]
+    customer = wiring.vault().own_id(wiring.lake().read("customers", ["customer_id"])["customer_id"].iloc[0])
     lines = len(wiring.lake().read("order_lines", ["order_id"]))
     good = f"{customer},1,9000000001,1000001,1,2.50,0,0,0,48,{DAY} 17:00:00\n"
     land(landing, DAY, "transactions.csv", HEADER.replace("sales_value", "sales_valu") + good)

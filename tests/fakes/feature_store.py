@@ -60,5 +60,9 @@ class FakeFeatureStore:
         features = self._online.set_index("customer_id").reindex(customer_ids)[present(self._online)]
         return features.join(scores).rename_axis("customer_id").reset_index()
 
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        for customer in customer_ids:
+            self.scores.pop(customer, None)
+
     def write_scores(self, scores: pd.DataFrame) -> None:
         self.scores |= {str(row["customer_id"]): row for row in scores.to_dict("records")}

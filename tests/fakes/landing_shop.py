@@ -12,6 +12,7 @@ from holdfast.mapping import Mapping
 from holdfast.pipelines.ingest import QUARANTINE, Ingest
 from holdfast.pipelines.retry import Retried, Retry
 from holdfast.ports import Lake
+from holdfast.pseudonyms import Identities
 from holdfast.rules import Calendar, Ingestion
 from tests.fakes.lake import FakeLake
 from tests.fakes.quality import FakeQuality
@@ -79,6 +80,11 @@ class Shop:
         self.now = NOW
 
     @property
+    def identities(self) -> Identities:
+        """Customers keep the shop's own ids, which are easier to read in tests."""
+        return Identities()
+
+    @property
     def ingest(self) -> Ingest:
         return Ingest(
             landing=LandingDirectory(self.directory),
@@ -90,6 +96,7 @@ class Shop:
             now=self.now,
             rules=self.rules,
             calendar=self.calendar,
+            identities=self.identities,
         )
 
     def retry(self, file: str | None = None, rule: str | None = None) -> list[Retried]:
@@ -102,6 +109,7 @@ class Shop:
             vault=self.vault,
             quality=self.quality,
             now=self.now,
+            identities=self.identities,
         ).run(file, rule)
 
     def land(self, path: str, text: str) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
+from holdfast.adapters.operations.sealing import Keyring
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.definition import Arm, Campaign
 from holdfast.campaign.links import Links
@@ -43,6 +44,7 @@ TEMPLATES = {
 }
 LINKS = Links("https://shop.example/mail", ("a key for tests",))
 _COPIES, _BATCHES = count(), count()
+KEYRING = Keyring(("a vault key for tests",))
 NOON = datetime(2017, 11, 26, 17, tzinfo=UTC)
 
 
@@ -98,9 +100,16 @@ def _on_server(url: URL, statement: str) -> None:
 def contacts(engine: Engine, emails: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
     """Load customer → address, as one batch."""
     rows = [{"customer_id": c, "email": e, "given_name": (names or {}).get(c), "batch": "b"} for c, e in emails.items()]
-    SqlVault(engine).append(
+    SqlVault(engine, KEYRING).append(
         "contacts", pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"]), ["b"]
     )
+
+
+def contact(engine: Engine, customer: str, **details: str) -> None:
+    """Load one customer's contact details, by column."""
+    batch = f"contact {next(_BATCHES)}"
+    rows = pd.DataFrame([{"customer_id": customer, "batch": batch, **details}])
+    SqlVault(engine, KEYRING).append("contacts", rows, [batch])
 
 
 def decide(engine: Engine, customers: Iterable[str], status: str, at: datetime) -> None:
@@ -194,7 +203,7 @@ def intervention(engine: Engine, table: pd.DataFrame, channel: Channel, **change
     given = {
         "lake": lake,
         "store": None,
-        "operations": OperationsDatabase(engine),
+        "operations": OperationsDatabase(engine, KEYRING),
         "channels": {"email": channel},
         "composer": composer(),
         "shop": SHOP,

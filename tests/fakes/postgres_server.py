@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -55,6 +57,25 @@ def postgres_server(*options: str) -> Iterator[str]:
             call("pg_ctl", "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def kill_and_start_again(url: str) -> None:
+    """``kill -9`` the server at a URL of ``postgres_server`` and start it on what it left behind."""
+    home = Path(url.rpartition("host=")[2])
+    data, binaries, user = home / "data", _binaries(), _user()
+    assert binaries is not None
+    os.kill(int((data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    flags = f"-c listen_addresses= -c unix_socket_directories={home}"
+    command = [binaries / "pg_ctl", "-D", data, "-w", "-t", _START_SECONDS, "-l", home / "server.log", "-o", flags]
+    deadline = time.monotonic() + float(_START_SECONDS)
+    while True:  # the killed server's children take a moment to see that it is gone
+        started = subprocess.run(
+            [*command, "start"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=home
+        )
+        if started.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError((home / "server.log").read_text())
 
 
 def _binaries() -> Path | None:

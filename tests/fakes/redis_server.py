@@ -24,12 +24,15 @@ def why_absent() -> str | None:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """Start a server that keeps nothing on disk; gives its URL without a database number, such as redis://host:port."""
+def redis_server(folder: Path, *options: str) -> Iterator[str]:
+    """Start a server that keeps nothing on disk, unless ``options`` say so.
+
+    Gives its URL without a database number, such as redis://host:port.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder), *options]
     with (folder / "redis.log").open("wb") as log:
         child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 
 class FakeVault:
-    """The Vault port; ``tables`` holds what was appended, all of it."""
+    """The Vault port; ``tables`` holds what was appended, all of it, and ``own_ids`` who is who."""
 
     def __init__(self) -> None:
+        self.own_ids: dict[str, str] = {}
         self.tables: dict[str, pd.DataFrame] = {}
         self._batches: set[tuple[str, str]] = set()
 
@@ -20,3 +21,6 @@ class FakeVault:
         self._batches.update((table, batch) for batch in new)
         self.tables[table] = pd.concat([self.tables[table], fresh]) if table in self.tables else fresh
         return len(fresh)
+
+    def identify(self, own_ids: Mapping[str, str]) -> None:
+        self.own_ids = {**own_ids, **self.own_ids}

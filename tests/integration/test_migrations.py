@@ -23,7 +23,7 @@ def test_migrating_an_empty_file_gives_exactly_the_tables_of_the_models(tmp_path
     database.upgrade(url)
     with database.reading(database.connect(url)) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert context.get_current_revision() == "0003_uplift"
+        assert context.get_current_revision() == "0005_privacy"
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -39,10 +39,10 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "operations.db"
     database.upgrade(f"sqlite:///{file}")
     with sqlite3.connect(file) as connection:
-        connection.execute("INSERT INTO contacts (customer_id, email) VALUES ('7', 'anna@shop.example')")
+        connection.execute("INSERT INTO suppressions VALUES ('7', 'all', 'bounced', '2017-11-26', 'test')")
     database.upgrade(f"sqlite:///{file}")
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT count(*) FROM contacts").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM suppressions").fetchone() == (1,)
 
 
 def test_processes_that_start_at_once_all_end_well(tmp_path: Path, project: Path) -> None:

@@ -18,6 +18,7 @@ from tests.fakes.faults import PowerCut, PowerCutError
 from tests.fakes.operations import (
     BACKENDS,
     CUTOFF,
+    KEYRING,
     NOON,
     campaign,
     intervention,
@@ -49,7 +50,7 @@ def test_after_a_power_cut_at_any_commit_of_plan_or_send_the_rest_is_sent_once_a
         url = operations_url(folder, backend)
         engine, channel = database.connect(url), FakeChannel()
         reachable(engine, people(8))
-        operations = OperationsDatabase(engine)
+        operations = OperationsDatabase(engine, KEYRING)
         dying = intervention(engine, table(8), channel, shards=1, operations=PowerCut(operations, boundary), at_once=3)
         survived = False
         with suppress(PowerCutError):
@@ -117,6 +118,6 @@ def test_eight_planners_at_once_and_twenty_runs_treat_everyone_once(url: str) ->
 def test_a_campaign_that_nobody_planned_cannot_be_stopped(url: str) -> None:
     with (
         pytest.raises(CampaignError, match="was never planned"),
-        OperationsDatabase(database.connect(url)).writing() as tx,
+        OperationsDatabase(database.connect(url), KEYRING).writing() as tx,
     ):
         tx.stop("nothing@2017-11-26", "anna", NOON)

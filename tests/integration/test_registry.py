@@ -9,32 +9,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from holdfast.adapters.operations import database
 from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
-from holdfast.model import plots
 from holdfast.model.approval import Approval
-from holdfast.model.candidates import candidate
-from holdfast.model.evaluation import Evaluation, Metrics
 from holdfast.model.promotion import Check, Verdict
-from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
-from holdfast.model.served import ServedModel
+from holdfast.model.record import CandidateRun, ModelVersion
 from holdfast.ports import ModelRegistry
+from tests.fakes.candidate_run import FEATURES, ROWS, SERVICE, candidate_run
 from tests.fakes.registry import FakeRegistry
 
-FEATURES = ["days_since_order", "gap_mean_days"]
-SERVICE = FeatureService("churn_model_v1", tuple(FEATURES))
-TEST_CUTOFF = date(2017, 10, 29)
-METRICS = Metrics(
-    rows=200, base_rate=0.2, auc=0.81, average_precision=0.4, brier=0.1, log_loss=0.3, calibration_error=0.02,
-    lift_top_tenth=3,
-)  # fmt: skip
-ROWS = pd.DataFrame(np.random.default_rng(1).uniform(1, 60, (200, 2)), columns=FEATURES)
-CHURNED = (ROWS["days_since_order"] > 2 * ROWS["gap_mean_days"]).to_numpy(float)
 PASSED = Verdict((Check("simple rules", True, "better than rhythm_rule"),))
 AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 YES, NO = Approval(True, "Ann", AT), Approval(False, "Ann", AT)
@@ -42,22 +29,7 @@ YES, NO = Approval(True, "Ann", AT), Approval(False, "Ann", AT)
 
 @pytest.fixture(scope="module")
 def run() -> CandidateRun:
-    model = ServedModel(candidate("lightgbm").fit(ROWS, CHURNED, 7))
-    predicted = pd.DataFrame({"churned": CHURNED, "probability": model.probabilities(ROWS)})
-    return CandidateRun(
-        candidate="lightgbm",
-        cutoff=date(2017, 11, 26),
-        trained_to=date(2017, 11, 26),
-        rules='{"seed": 7}',
-        model=model,
-        service=SERVICE,
-        evaluation=Evaluation({TEST_CUTOFF: METRICS}),
-        parameters={"seed": 7, "learning_rate": 0.02},
-        lake_versions={"orders": 12, "order_lines": 13},
-        example=ROWS.median().to_frame().T,
-        plots={"gain": plots.gain({"lightgbm": predicted})},
-        texts={"card/model_card.md": "# 模型卡 – card"},
-    )
+    return candidate_run()
 
 
 @pytest.fixture(scope="session")

@@ -53,10 +53,3 @@ def test_no_lake_table_of_the_contract_shares_a_name_with_what_holdfast_writes_i
 
     own = set(Base.metadata.tables) | {"batches", "quarantine", "scores", "backtests"}
     assert not own & {table.name for table in TABLES.values() if table.home is Home.LAKE}
-
-
-def test_a_contact_that_the_contract_accepts_is_not_too_long_for_the_vault() -> None:
-    from holdfast.adapters.operations.models import ContactRow
-
-    for name in ("email", "phone", "push_token", "given_name"):
-        assert TABLES["contacts"].column(name).longest <= ContactRow.__table__.columns[name].type.length

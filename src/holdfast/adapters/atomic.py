@@ -7,22 +7,28 @@ from pathlib import Path
 
 import pandas as pd
 
+from holdfast.adapters.storage import storing
+
 ROWS_PER_GROUP = 100_000
 """Rows of a Parquet file that a reader must hold at once."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename: a full disk or a crash leaves the previous file as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write aside, flush to disk, rename: a full disk or a crash leaves the previous file as it was.
+
+    Raises StorageError when it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

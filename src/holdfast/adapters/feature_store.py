@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,10 @@ import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.online.configured import OnlineWriter
-from holdfast.adapters.online.layout import JOIN_KEY, Rows
+from holdfast.adapters.online.layout import JOIN_KEY, Rows, View
+from holdfast.adapters.storage import of_database, reading
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
-from holdfast.errors import FeatureStoreError, MissingDataError
+from holdfast.errors import FeatureStoreError, MissingDataError, StorageError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
 from holdfast.features.spec import Family
 from holdfast.ports import Served, ServedFeature, ServedView
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import feast
 
 CARD_SERVICE = "customer_card_v1"
+_DERIVED = "Features are derived: delete the file and run the features DAG for its cutoff."
+_REGISTRY_DERIVED = "It is derived: with the file deleted, the features DAG makes it anew."
 _RUN_FEATURES = "Run the features DAG for this cutoff first."
 _BATCH_ROWS = 10_000
 """Rows held in memory at once on their way online."""
@@ -53,10 +57,13 @@ class FeastStore:
 
     @cached_property
     def sdk(self) -> feast.FeatureStore:
-        """Feast's own SDK on this repository."""
+        """Feast's own SDK on this repository; StorageError or UnavailableError when its registry cannot be read."""
         import feast
 
-        return feast.FeatureStore(repo_path=str(self._repo))
+        with _explained():
+            opened = feast.FeatureStore(repo_path=str(self._repo))
+            opened.list_projects()  # Feast opens its registry on the first question
+        return opened
 
     def apply(self) -> list[str]:
         """Bring the registry in line with ``definitions.py``; returns the names of the feature views."""
@@ -64,8 +71,9 @@ class FeastStore:
         views = [*declared["feature_views"], declared["scores"]]
         services = [declared["churn_model"], declared["customer_card"]]
         names = [view.name for view in views]
-        gone: list[Any] = [view for view in self.sdk.list_feature_views() if view.name not in names]
-        self.sdk.apply([declared["customer"], *views, *services], objects_to_delete=gone, partial=False)
+        with _explained():
+            gone: list[Any] = [view for view in self.sdk.list_feature_views() if view.name not in names]
+            self.sdk.apply([declared["customer"], *views, *services], objects_to_delete=gone, partial=False)
         return names
 
     @property
@@ -91,7 +99,8 @@ class FeastStore:
         for family in FAMILIES:
             path = self._offline / family.view / f"{cutoff.isoformat()}.parquet"
             if path.exists():
-                part = pd.read_parquet(path).drop(columns=CREATED)
+                with reading(path, _DERIVED):
+                    part = pd.read_parquet(path).drop(columns=CREATED)
                 wide = part if wide is None else wide.merge(part, on=list(KEYS), how="outer", validate="1:1")
         if wide is None:
             raise MissingDataError(f"no feature view has features as of {cutoff}. {_RUN_FEATURES}")
@@ -101,11 +110,10 @@ class FeastStore:
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         asked = entities[list(KEYS)].reset_index(drop=True)
         if len(asked) > self._own_join_above:
-            rows = asof_join(asked, map(self._feature_table, self._on))
+            with reading(self._offline, _DERIVED):
+                rows = asof_join(asked, map(self._feature_table, self._on))
             return rows[[*KEYS, *present(rows)]]
-        joined = self.sdk.get_historical_features(
-            entity_df=asked, features=self.sdk.get_feature_service(MODEL_SERVICE)
-        ).to_df()
+        joined = self._joined_by_feast(asked)
         rows = asked.merge(joined[[*KEYS, *present(joined)]], on=list(KEYS), how="left", validate="1:1")
         if len(joined) != len(asked):
             raise FeatureStoreError(
@@ -113,6 +121,20 @@ class FeastStore:
                 "each (customer_id, event_timestamp) must be asked once"
             )
         return rows
+
+    def _joined_by_feast(self, entities: pd.DataFrame) -> pd.DataFrame:
+        import duckdb
+
+        try:
+            answer = self.sdk.get_historical_features(
+                entity_df=entities, features=self.sdk.get_feature_service(MODEL_SERVICE)
+            )
+            joined: pd.DataFrame = answer.to_df()
+        except duckdb.Error as error:
+            raise StorageError(
+                f"{self._offline} cannot be read, it is not what was written: {error}. {_DERIVED}"
+            ) from error
+        return joined
 
     def _feature_table(self, family: Family) -> FeatureTable:
         """All offline rows of the family, with the ttl that Feast would apply."""
@@ -133,13 +155,14 @@ class FeastStore:
         """The view's offline rows at exactly this event time, which one file holds, created at one time."""
         at = pa.scalar(cutoff, pa.timestamp("us", "UTC"))
         found = False
-        batches = self._files(view).to_batches(
-            filter=ds.field(TIME) == at, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
-        )
-        for batch in batches:
-            if batch.num_rows:
-                found = True
-                yield batch
+        with reading(self._offline / view, _DERIVED):
+            batches = self._files(view).to_batches(
+                filter=ds.field(TIME) == at, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+            )
+            for batch in batches:
+                if batch.num_rows:
+                    found = True
+                    yield batch
         if not found:
             raise MissingDataError(f"{view} has no features as of {cutoff.isoformat()}. {_RUN_FEATURES}")
 
@@ -211,6 +234,20 @@ class FeastStore:
             ),
         )
 
+    def held_online(self, customer_id: str) -> list[Mapping[str, Any]]:
+        """What is served of the customer: one row, or none."""
+        if not self._online.held(self.sdk.project, customer_id):
+            return []
+        served = self.online([customer_id]).iloc[0]
+        return [{str(name): value for name, value in served.items() if not pd.isna(value)}]
+
+    def erase_online(self, customer_id: str) -> None:
+        """Serve nothing of the customer any more; until the next materialisation, if offline rows are left."""
+        self._online.erase(self.sdk.project, [customer_id])
+
+    def erase_scores(self, customer_ids: Sequence[str]) -> None:
+        self._online.erase(self.sdk.project, customer_ids, View(SCORES_VIEW, SCORE_NAMES))
+
     def write_scores(self, scores: pd.DataFrame) -> None:
         view = self.sdk.get_feature_view(SCORES_VIEW)
         for at, part in scores[[*KEYS, *SCORE_NAMES]].groupby(TIME):
@@ -219,3 +256,17 @@ class FeastStore:
             moment = part[TIME].iloc[0].to_pydatetime()
             batches = (self._rows(view, batch, moment) for batch in stamped.to_batches(_BATCH_ROWS))
             self._online.write(self.sdk.project, batches)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Inside the block, what the registry's database says of disk, file or server gets a remedy."""
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        yield
+    except DatabaseError as error:
+        told = of_database(error.orig or error, "Feast's registry", "HOLDFAST_FEAST_REGISTRY_URL")
+        if told is None:
+            raise
+        raise type(told)(f"{told} {_REGISTRY_DERIVED}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +16,20 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from holdfast.adapters.storage import reading, storing
 from holdfast.contract import BATCH
-from holdfast.errors import MissingDataError
+from holdfast.errors import MissingDataError, StorageError
 
 Result = TypeVar("Result")
+
+_RESTORE = "Put the table's folder back from a backup; or move the whole lake away and ingest the landing files anew."
 
 _ATTEMPTS = 12
 
 _APPEND, _COMPACT = "WRITE Append", "OPTIMIZE"
 """How Delta's log calls what changes no row that was there before."""
+
+_CUSTOMER = "customer_id"
 
 _FEW_VALUES = frozenset({"type", "status", "product_id", "channel"})
 
@@ -49,14 +56,15 @@ class DeltaLake:
         self._root = root
 
     def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        return _with_retries(lambda: self._append(table, rows, batches))
+        with storing(self._root / table):
+            return _with_retries(lambda: self._append(table, rows, batches))
 
     def _append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+        from deltalake import CommitProperties, Transaction, write_deltalake
 
         path = self._root / table
         exists = self.exists(table)
-        target = DeltaTable(path) if exists else None
+        target = self._open(table) if exists else None
         new = [batch for batch in dict.fromkeys(batches) if target is None or target.transaction_version(batch) is None]
         fresh = rows[rows[BATCH].isin(new)]
         if not new:
@@ -74,11 +82,13 @@ class DeltaLake:
             schema_mode="merge" if exists else None,
             configuration=None if exists else _KEEP_VERSIONS,
             commit_properties=commit,
+            writer_properties=_unindexed(),
         )
         return len(fresh)
 
     def replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
-        _with_retries(lambda: self._replace(table, rows, where))
+        with storing(self._root / table):
+            _with_retries(lambda: self._replace(table, rows, where))
 
     def _replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
         from deltalake import CommitProperties, write_deltalake
@@ -86,7 +96,14 @@ class DeltaLake:
         path = self._root / table
         path.mkdir(parents=True, exist_ok=True)
         if self.exists(table):
-            write_deltalake(path, _arrow(rows), mode="overwrite", schema_mode="merge", predicate=_predicate(where))
+            write_deltalake(
+                self._open(table),
+                _arrow(rows),
+                mode="overwrite",
+                schema_mode="merge",
+                predicate=_predicate(where),
+                writer_properties=_unindexed(),
+            )
         else:
             write_deltalake(
                 path,
@@ -94,6 +111,7 @@ class DeltaLake:
                 mode="error",
                 configuration=_KEEP_VERSIONS,
                 commit_properties=CommitProperties(max_commit_retries=0),
+                writer_properties=_unindexed(),
             )
 
     def read(
@@ -103,11 +121,21 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        dataset = self._open(table, version).to_pyarrow_dataset()
+        dataset = _dataset(self._open(table, version))
         chosen = _filter(where or {}, dataset.schema)
         wanted = list(columns) if columns is not None else dataset.schema.names
         stored = [name for name in wanted if name in dataset.schema.names]
-        frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
+        with reading(self._root / table, _RESTORE):
+            try:
+                frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
+            except FileNotFoundError as error:
+                if version is None:
+                    raise
+                raise MissingDataError(
+                    f"version {version} of the lake's table {table!r} cannot be read any more: a file of it held rows "
+                    "of a customer who was erased since, or whose time to be kept was over (docs/privacy.md). What was "
+                    "made from it can no longer be made again; the present version is whole."
+                ) from error
         return frame.reindex(columns=wanted)
 
     def scan(self, table: str, columns: Sequence[str], version: int) -> Iterator[pa.RecordBatch]:
@@ -121,7 +149,7 @@ class DeltaLake:
         source = DeltaTable(self._root / table, version=version)
         present = [name for name in columns if name in (field.name for field in source.schema().fields)]
         coded = [name for name in present if name in _FEW_VALUES]
-        dataset = source.to_pyarrow_dataset(parquet_read_options=ParquetReadOptions(dictionary_columns=coded))
+        dataset = _dataset(source, ds.ParquetFileFormat(ParquetReadOptions(dictionary_columns=coded)))
         lean = ParquetFragmentScanOptions(pre_buffer=False)
         yield from dataset.to_batches(
             present, batch_size=1 << 17, batch_readahead=1, fragment_readahead=1, fragment_scan_options=lean
@@ -150,7 +178,7 @@ class DeltaLake:
         if not operations <= {_APPEND, _COMPACT}:
             return None
         before = DeltaTable(self._root / table, version=since)
-        dataset = DeltaTable(self._root / table, version=version).to_pyarrow_dataset()
+        dataset = _dataset(DeltaTable(self._root / table, version=version))
         present = [name for name in columns if name in dataset.schema.names]
         if _COMPACT in operations:
             known = before.to_pyarrow_table(columns=[BATCH])[BATCH].unique()
@@ -193,14 +221,40 @@ class DeltaLake:
 
         Rows, earlier versions and the batches that the table holds stay as they are; nothing is deleted from disk.
         """
-        return _with_retries(lambda: self._compact(table, least_files))
+        with storing(self._root / table):
+            return _with_retries(lambda: self._compact(table, least_files))
 
     def _compact(self, table: str, least_files: int) -> Compacted:
         target = self._open(table)
         before = len(target.file_uris())
         if before >= least_files:
-            target.optimize.compact()
+            target.optimize.compact(writer_properties=_unindexed())
         return Compacted(table, before, len(target.file_uris()))
+
+    def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
+        """The data files of earlier versions alone that hold a row whose column values are among ``where``'s."""
+        present = {Path(file).name for file in self._open(table).file_uris()}
+        schema = _dataset(self._open(table)).schema
+        return [
+            path
+            for path in sorted((self._root / table).glob("*.parquet"))
+            if path.name not in present and ds.dataset(path, schema).count_rows(filter=_filter(where, schema))
+        ]
+
+    def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
+        """Delete the rows whose column values are among ``where``'s, and from disk every file that ever held one.
+
+        Earlier versions that need such a file cannot be read any more; all others can. Broken off, a repeated call
+        goes on. Delta's log keeps hashes of the values and never the values: an id must not outlive its rows there.
+        """
+        if len(self.read(table, list(where), where)):
+            _with_retries(lambda: self._open(table).delete(_by_digest(where), writer_properties=_unindexed()))
+        for path in self.outdated(table, where):
+            path.unlink()
+
+    def columns(self, table: str) -> list[str]:
+        """The table's columns."""
+        return [field.name for field in self._open(table).schema().fields]
 
     def _open(self, table: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
@@ -208,9 +262,17 @@ class DeltaLake:
 
         if not self.exists(table):
             raise MissingDataError(f"the lake holds no table {table!r} yet. Run the stage that writes it first.")
+        for commit in os.scandir(self._root / table / "_delta_log"):
+            if commit.name.endswith(".json") and not commit.stat().st_size:
+                # To Delta such a commit is one that did nothing: its rows would be missed by nobody.
+                raise StorageError(f"the lake's commit {commit.path} is empty. {_RESTORE}")
         try:
             return DeltaTable(self._root / table, version=version)
         except (DeltaError, TableNotFoundError) as error:
+            if version is None:
+                raise StorageError(
+                    f"the log of the lake's table {self._root / table} cannot be read: {error}. {_RESTORE}"
+                ) from error
             raise MissingDataError(f"the lake's table {table!r} has no version {version}: {error}") from error
 
 
@@ -230,6 +292,32 @@ def _is_conflict(error: BaseException) -> bool:
 
     # Two writers that create a table at once: the second finds it there.
     return isinstance(error, CommitFailedError) or (isinstance(error, DeltaError) and "already exists" in str(error))
+
+
+def _unindexed() -> Any:
+    """Write no bounds of customers' ids: Delta copies them into its log, which outlives the rows, for ids in random
+    order, which no bounds help to find.
+    """
+    from deltalake import ColumnProperties, WriterProperties
+
+    return WriterProperties(column_properties={_CUSTOMER: ColumnProperties(statistics_enabled="NONE")})
+
+
+def _dataset(table: Any, form: ds.FileFormat | None = None) -> ds.Dataset:
+    """The table's files. Delta's own dataset takes a column without bounds in the log for one that holds nothing."""
+    return ds.dataset(table.file_uris(), table.to_pyarrow_dataset().schema, form or ds.ParquetFileFormat())
+
+
+def _by_digest(where: Mapping[str, Sequence[Any]]) -> str:
+    """A condition for Delta on hashes of the values, whole numbers as they are."""
+
+    def among(column: str, values: Sequence[Any]) -> str:
+        if not all(isinstance(value, str) for value in values):
+            return f'"{column}" IN ({", ".join(str(int(value)) for value in values)})'
+        digests = ", ".join(f"'{hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()}'" for value in values)
+        return f'md5("{column}") IN ({digests})'
+
+    return " AND ".join(among(column, values) for column, values in where.items())
 
 
 def _arrow(rows: pd.DataFrame) -> pa.Table:
@@ -262,11 +350,11 @@ def _predicate(where: Mapping[str, Sequence[str]]) -> str:
     return " AND ".join(among(column, values) for column, values in where.items())
 
 
-def _filter(where: Mapping[str, Sequence[str]], schema: pa.Schema) -> Any:
+def _filter(where: Mapping[str, Sequence[Any]], schema: pa.Schema) -> Any:
     """An Arrow filter, or None; the bounds let whole files be skipped by their statistics."""
     chosen = None
     for column, values in where.items():
-        wanted = pa.array(sorted(values), pa.string()).cast(schema.field(column).type)
+        wanted = pa.array(sorted(values)).cast(schema.field(column).type)
         part = pc.field(column).isin(wanted)
         if len(wanted):
             part = part & (pc.field(column) >= wanted[0]) & (pc.field(column) <= wanted[-1])

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from holdfast.adapters.storage import storing
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
@@ -44,6 +45,10 @@ class MlflowRegistry:
         self._alone = alone
 
     def log(self, run: CandidateRun) -> str:
+        with storing(self._artifacts_dir):
+            return self._log(run)
+
+    def _log(self, run: CandidateRun) -> str:
         mlflow = self._mlflow()
         tags = {
             "candidate": run.candidate,

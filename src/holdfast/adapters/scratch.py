@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from holdfast.adapters.atomic import write_parquet
+from holdfast.adapters.storage import reading
 from holdfast.errors import MissingDataError
 
 
@@ -22,9 +23,9 @@ class FileScratch:
         return str(path)
 
     def read(self, path: str) -> pd.DataFrame:
-        try:
-            return pd.read_parquet(path)
-        except FileNotFoundError as error:
+        if not Path(path).exists():
             raise MissingDataError(
                 f"{path} is gone: an earlier task of this run wrote it. Clear the run from its first task on."
-            ) from error
+            )
+        with reading(path, "Clear the run from its first task on, which writes it anew."):
+            return pd.read_parquet(path)

@@ -61,7 +61,7 @@ def dispatch(
     A message that meets quiet hours waits for their end, unless that would be too late for it.
     """
     exempt = np.array([one.draft.campaign.purpose == "transactional" for one in pending], dtype=bool)
-    reasons = gate(standings, outreach, at, channel, within_budget=_within_budget(pending, spent), exempt=exempt)
+    reasons = gate(standings, outreach, at, within_budget=_within_budget(pending, spent), exempt=exempt)
     quiet = outreach.quiet_hours
     ends = quiet_until(standings.timezone, quiet, at) if quiet else None
     starts = quiet_from(standings.timezone, quiet, at) if quiet else None

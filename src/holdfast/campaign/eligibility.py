@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.campaign.assignment import uniforms
-from holdfast.campaign.recipient import is_plain_address
+from holdfast.campaign.recipient import is_one_recipient, is_plain_address
 from holdfast.rules import Outreach, QuietHours
 
 Objects: TypeAlias = npt.NDArray[np.object_]
@@ -76,12 +76,12 @@ def explained(reason: str | None) -> str | None:
 class Known:
     """What the operations database knows about contacting customers by one channel, an entry a customer in each array.
 
-    ``consent`` is the latest decision ("given", "withdrawn"), or None when none was ever recorded; ``suppressed`` is
-    whether any suppression holds; ``recent`` counts, for each frequency cap (a column), the marketing messages of its
-    window, sent or bound to be.
+    ``reachable`` is whether exactly one address of the channel is known; ``consent`` is the latest decision ("given",
+    "withdrawn"), or None when none was ever recorded; ``suppressed`` is whether any suppression holds; ``recent``
+    counts, for each frequency cap (a column), the marketing messages of its window, sent or bound to be.
     """
 
-    address: Objects
+    reachable: Flags
     consent: Objects
     suppressed: Flags
     recent: npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class Standings:
 
 
 def gate(  # the order of the reasons is the rule; do not sort
-    standings: Standings, outreach: Outreach, at: datetime, channel: str, *, within_budget: Flags, exempt: Flags
+    standings: Standings, outreach: Outreach, at: datetime, *, within_budget: Flags, exempt: Flags
 ) -> Objects:
     """The first reason not to contact each customer at that moment, or None.
 
@@ -123,7 +123,7 @@ def gate(  # the order of the reasons is the rule; do not sort
     """
     caps = np.array([cap.messages for cap in outreach.frequency_caps])
     asked: list[tuple[Reason, Flags]] = [
-        (Reason.NO_CONTACT, ~has_one_recipient(standings.known.address, channel)),
+        (Reason.NO_CONTACT, ~standings.known.reachable),
         (Reason.NO_CONSENT, ~exempt & (standings.known.consent != "given")),
         (Reason.SUPPRESSED, ~exempt & standings.known.suppressed),
         (Reason.HOLDOUT, ~exempt & standings.holdout),
@@ -141,7 +141,7 @@ def gate(  # the order of the reasons is the rule; do not sort
 def has_one_recipient(addresses: Objects, channel: str) -> Flags:
     """Whether each address is exactly one of the channel; None is not."""
     if channel != "email":
-        return np.array([bool(address) for address in addresses], dtype=bool)
+        return np.array([bool(one) and is_one_recipient(channel, one) for one in addresses], dtype=bool)
     texts = pa.array(addresses, pa.string())
     usual = pc.and_(pc.match_substring_regex(texts, _USUAL_ADDRESS), pc.less(pc.utf8_length(texts), _USUAL_LENGTH))
     plain: Flags = pc.fill_null(usual, False).to_numpy(zero_copy_only=False).astype(bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -139,7 +139,9 @@ class Composer:
                 f"the recipient is not one plain address for channel {message.channel}; correct it in the contacts file"
             )
         way_out = self.links.way_out(reference(key))
-        case = personal.case if message.channel in STAFF_CHANNELS else None
+        case = None
+        if personal.case is not None and message.channel in STAFF_CHANNELS:  # they know the customer by the shop's id
+            case = replace(personal.case, customer_id=recipient)
         locale = personal.locale
         words: dict[str, Any] = {
             "shop": self.shop.name,

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from holdfast.campaign.feedback import Feedback, SuppressionReason
 
-MARKETING = "marketing"
-"""The purpose that consents on the preference page are for."""
+MARKETING, PROFILING = "marketing", "profiling"
+"""The purposes that consents on the preference page are for: being written to, and being scored to choose with what."""
 
 CHANNELS = ("email", "sms", "push")
 """Channels that a customer can choose, in the order in which the page shows them."""

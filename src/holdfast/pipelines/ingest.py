@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -24,8 +24,9 @@ from holdfast.pipelines.earliest import earliest
 from holdfast.pipelines.judge import expect, judge
 from holdfast.pipelines.ledger import COUNTS, LEDGER, Entry
 from holdfast.ports import Lake, Landing, Quality, Vault
+from holdfast.pseudonyms import Identities
 from holdfast.rules import Calendar, Ingestion
-from holdfast.schemas import ORDERS, TABLES, Home
+from holdfast.schemas import CUSTOMERS, ORDERS, TABLES, Home
 
 QUARANTINE = "quarantine"
 """Lake table of rejected rows and refused files, with the columns ``contract.REJECTED``."""
@@ -46,6 +47,7 @@ class _File:
     entry: Entry
     texts: Mapping[str, pa.Table]
     rejected: pd.DataFrame
+    own_ids: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class _Shard:
     accepted: Mapping[str, pd.DataFrame]
     rejected: pd.DataFrame
     earliest: Mapping[str, str]
+    own_ids: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -97,7 +100,8 @@ class Ingest:
 
     Shards go in oldest first, since a row may refer to one that landed earlier. Running a shard again, after success
     or after a crash at any point, adds nothing twice: every table knows the batches it holds, and the ledger, by which
-    a file counts as dealt with, is written last. ``now`` is the instant that the ledger notes.
+    a file counts as dealt with, is written last. ``now`` is the instant that the ledger notes; customers are stored as
+    ``identities`` calls them, and the vault keeps the shop's own ids.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Ingest:
         now: datetime,
         rules: Ingestion = Ingestion(),  # noqa: B008 - frozen
         calendar: Calendar = Calendar(),  # noqa: B008 - frozen
+        identities: Identities = Identities(),  # noqa: B008 - frozen
     ) -> None:
         self._landing = landing
         self._source = source
@@ -122,6 +127,7 @@ class Ingest:
         self._now = now
         self._rules = rules
         self._calendar = calendar
+        self._identities = identities
 
     def pending(self) -> list[list[str]]:
         """Paths of the landing files not dealt with yet, in shards of whole landing days, oldest first.
@@ -311,8 +317,9 @@ class Ingest:
         return files, others
 
     def _read_file(self, path: str, batch: str) -> _File:
-        read = landed.read(self._landing, self._source, self._zone, path, batch)
-        return _File(Entry(batch, path, self._day(path), "accepted", rows=read.rows), read.texts, read.rejected)
+        read = landed.read(self._landing, self._source, self._zone, path, batch, identities=self._identities)
+        entry = Entry(batch, path, self._day(path), "accepted", rows=read.rows)
+        return _File(entry, read.texts, read.rejected, read.own_ids)
 
     def _aside(self, path: str, batch: str, status: Any, reason: str, entries: pd.DataFrame) -> Entry:
         """The entry of a file that stores nothing: refused or repeated."""
@@ -341,6 +348,7 @@ class Ingest:
             accepted=judged.accepted,
             rejected=together([rejected, refusals]),
             earliest=earliest(judged.accepted, self._lake, self._zone),
+            own_ids=introduced(judged.accepted, [file.own_ids for file in files]),
         )
 
     def _excess(self, file: _File, rejected: pd.DataFrame) -> str | None:
@@ -359,8 +367,9 @@ class Ingest:
         )
 
     def _store(self, decided: _Shard) -> dict[str, Any]:
-        """Write tables, then quarantine, then ledger: a crash in between leaves the files pending, to be run again."""
+        """Write own ids, tables, quarantine, then the ledger: a crash in between leaves the files to be run again."""
         batches = [entry.batch for entry in decided.entries]
+        self._vault.identify(decided.own_ids)
         for name, rows in decided.accepted.items():
             store = self._vault if TABLES[name].home is Home.VAULT else self._lake
             if not rows.empty:
@@ -377,6 +386,14 @@ class Ingest:
             "refused": [entry.reason for entry in decided.entries if entry.status == "refused"],
             "late_from": None if late.empty else str(late.min()),
         }
+
+
+def introduced(accepted: Mapping[str, pd.DataFrame], own_ids: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The shop's own id of every customer whose row is accepted here for the first time, by pseudonym."""
+    if CUSTOMERS.name not in accepted:
+        return {}
+    known = ChainMap(*map(dict, own_ids))
+    return {word: known[word] for word in accepted[CUSTOMERS.name]["customer_id"]}
 
 
 def _told(wrong: pd.DataFrame) -> str:

@@ -154,7 +154,7 @@ class Planning:
             known = tx.known(customers, campaign.channels, self.outreach.frequency_caps, start)
             for channel in campaign.channels:  # whoever may be given any arm must be within reach of every arm
                 standings = Standings.of(customers, known[channel], zones, self.outreach)
-                found = gate(standings, self.outreach, start, channel, within_budget=everyone, exempt=exempt)
+                found = gate(standings, self.outreach, start, within_budget=everyone, exempt=exempt)
                 found[found == Reason.QUIET_HOURS] = None  # the message waits until they are over
                 reasons = np.where([reason is None for reason in reasons], found, reasons)
         return policy.select(self._case(run, candidates), reasons)

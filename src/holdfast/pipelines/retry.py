@@ -24,11 +24,12 @@ from holdfast.contract import BATCH, RowRule
 from holdfast.errors import MissingDataError, SourceError
 from holdfast.pipelines import landed, ledger
 from holdfast.pipelines.earliest import earliest
-from holdfast.pipelines.ingest import QUARANTINE, REFUSED, Ingest
+from holdfast.pipelines.ingest import QUARANTINE, REFUSED, Ingest, introduced
 from holdfast.pipelines.judge import Judged, expect, judge
 from holdfast.pipelines.ledger import LEDGER
 from holdfast.pipelines.quarantine import RESOLUTIONS, RESOLVED, resolution, standing
 from holdfast.ports import Lake, Landing, Quality, Vault
+from holdfast.pseudonyms import Identities
 from holdfast.schemas import TABLES, Home
 
 _Place = tuple[str | None, int]
@@ -92,6 +93,7 @@ class Retry:
         vault: Vault,
         quality: Quality,
         now: datetime,
+        identities: Identities = Identities(),  # noqa: B008 - frozen
     ) -> None:
         self._ingest = ingest
         self._landing = landing
@@ -101,6 +103,7 @@ class Retry:
         self._vault = vault
         self._quality = quality
         self._now = now
+        self._identities = identities
 
     def run(self, file: str | None = None, rule: str | None = None) -> list[Retried]:
         """Retry what is open, of one file or under one rule if given, files of earlier days first.
@@ -156,11 +159,11 @@ class Retry:
             rows = self._candidates(path, rule, content)
             batch = ledger.next_retry(ledger.read(self._lake), content)
             try:
-                read = landed.read(self._landing, self._source, self._zone, path, batch)
+                read = landed.read(self._landing, self._source, self._zone, path, batch, identities=self._identities)
             except SourceError as error:
                 return Retried(path, tried, accepted, len(rows), str(error))
             texts, note = self._chosen(read.texts, rows, path)
-            done = self._attempt(path, batch, rows, texts)
+            done = self._attempt(path, batch, rows, texts, read.own_ids)
             accepted += done.accepted
             if done.complete:
                 return Retried(path, tried, accepted, len(self._candidates(path, None)), note)
@@ -185,11 +188,14 @@ class Retry:
         later = ledger.read(self._lake).query("day > @day", local_dict={"day": str(self._day(path))})
         return any(json.loads(counts).get(name) for counts in later["tables"].dropna())
 
-    def _attempt(self, path: str, batch: str, rows: pd.DataFrame, texts: Mapping[str, pa.Table]) -> _Attempt:
+    def _attempt(
+        self, path: str, batch: str, rows: pd.DataFrame, texts: Mapping[str, pa.Table], own_ids: Mapping[str, str]
+    ) -> _Attempt:
         """Judge the text of the quarantined ``rows`` and store, settle and enter in the ledger what comes of it."""
         judged = judge([texts], self._lake)
         expect(self._quality, judged.accepted, f"{self._day(path)} retried")
         anything = any(len(some) for some in judged.accepted.values())
+        self._vault.identify(introduced(judged.accepted, [own_ids]))
         stored = self._store(batch, judged) if anything else {}
         verdict = _verdict(batch, rows, texts=texts, judged=judged, stored=stored, now=self._now)
         settled, complete = verdict.settled, verdict.complete

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import date
 from typing import Any
 
@@ -35,16 +35,27 @@ probability of buying), ``value_at_risk`` (times that of churning) and ``lifetim
 
 
 class Scoring:
-    """The steps of one scoring run, each fit to be a task; tables go through ``scratch``."""
+    """The steps of one scoring run, each fit to be a task; tables go through ``scratch``.
+
+    The ``objectors`` are neither scored nor served a score.
+    """
 
     def __init__(
-        self, lake: Lake, store: FeatureStore, registry: ModelRegistry, scratch: Scratch, rules: Rules
+        self,
+        lake: Lake,
+        store: FeatureStore,
+        registry: ModelRegistry,
+        scratch: Scratch,
+        rules: Rules,
+        *,
+        objectors: Callable[[], Set[str]] = frozenset,
     ) -> None:
         self._lake = lake
         self._store = store
         self._registry = registry
         self._scratch = scratch
         self._rules = rules
+        self._objectors = objectors
 
     def shards(self) -> list[int]:
         """The numbers of the shards, which together hold every customer once."""
@@ -68,6 +79,7 @@ class Scoring:
         if why is not None:
             raise ModelError(f"{why}. Run the train DAG, so that a model of the present features takes its place.")
         everyone = dataset.active(known, self._rules.population.active_days)
+        everyone = everyone[~everyone["customer_id"].isin(self._objectors())]
         rows = everyone[[shard_of(one, self._rules.scoring.shards) == shard for one in everyone["customer_id"]]]
         model, segments = self._registry.load(champion), personas.standing(self._lake, cutoff)
         if set(WEEK_COLUMNS) <= set(model.features):
@@ -92,6 +104,8 @@ class Scoring:
         Raises ModelError when the champion changed while the shards were scored.
         """
         scores = pd.concat([self._scratch.read(part) for part in parts], ignore_index=True)
+        objectors = self._objectors()
+        scores = scores[~scores["customer_id"].isin(objectors)].reset_index(drop=True)
         versions = sorted(scores["model_version"].unique())
         if len(versions) > 1:
             raise ModelError(
@@ -107,6 +121,7 @@ class Scoring:
         scores["value_at_risk"] = scores["probability"] * scores["value"]
         self._lake.replace(SCORES, scores, where={"cutoff": [cutoff]})
         self._store.write_scores(scores)
+        self._store.erase_scores(sorted(objectors))
         counts = scores["tier"].value_counts()
         return {
             "cutoff": cutoff,

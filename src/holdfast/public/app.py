@@ -143,8 +143,12 @@ def create_app(
     @app.post("/preferences/{token}")
     async def choose(request: Request, token: str) -> Response:
         form = parse_qs((await _body(request, LARGEST_FORM)).decode("utf-8", "replace"))
-        wanted = [] if "stop" in form else form.get("channel", [])
-        if await run_in_threadpool(preferences.choose, token, wanted, clock()) is None:
+        if "stop" in form:
+            done = await run_in_threadpool(preferences.object, token, clock())
+        else:
+            profiling = "profiling" in form if "asked" in form else None
+            done = await run_in_threadpool(preferences.choose, token, form.get("channel", []), clock(), profiling)
+        if done is None:
             return missing(request)
         asked = request.query_params.get("lang")
         back = f"{token}?saved" + (f"&lang={language(asked)}" if asked else "")

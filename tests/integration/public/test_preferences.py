@@ -8,17 +8,16 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import ConsentRow, ContactRow, SuppressionRow
+from holdfast.adapters.operations.models import ConsentRow, SuppressionRow
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.replies import Choice
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import LARGEST_FORM, create_app
 from tests.fakes.correspondence import rows, sent
-from tests.fakes.operations import BACKENDS, LINKS, NOON, decide, operations_engine, reachable
+from tests.fakes.operations import BACKENDS, LINKS, NOON, contact, decide, operations_engine, reachable
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -173,8 +172,7 @@ def test_the_page_speaks_the_customers_language_or_the_one_asked_for(client: Tes
 
 
 def test_every_channel_with_an_address_is_offered(engine: Engine) -> None:
-    with database.writing(engine) as connection:
-        connection.execute(insert(ContactRow).values(customer_id="9", email="9@shop.example", phone="+12025550143"))
+    contact(engine, "9", email="9@shop.example", phone="+12025550143")
     with RepliesDatabase(engine).reading() as tx:
         assert tx.choices("9") == [Choice("email", allowed=False), Choice("sms", allowed=False)]
         assert tx.choices("7") == [Choice("email", allowed=True)]

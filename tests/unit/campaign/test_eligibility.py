@@ -39,7 +39,7 @@ def objects(*values: object) -> Objects:
 def asked(*, within_budget: bool = True, exempt: bool = False, **faults: object) -> Reason | None:
     """The gate's answer about one customer in whose way stands nothing but these faults."""
     known = Known(
-        address=objects(faults.get("address", "anna@shop.example")),
+        reachable=np.array([faults.get("reachable", True)]),
         consent=objects(faults.get("consent", "given")),
         suppressed=np.array([faults.get("suppressed", False)]),
         recent=np.array([faults.get("recent", (0, 0))]),
@@ -51,11 +51,11 @@ def asked(*, within_budget: bool = True, exempt: bool = False, **faults: object)
         timezone=objects(faults.get("timezone", "America/Los_Angeles")),
     )
     flags = {"within_budget": np.array([within_budget]), "exempt": np.array([exempt])}
-    return gate(standings, RULES, LATE, "email", **flags)[0]
+    return gate(standings, RULES, LATE, **flags)[0]
 
 
 FAULTS: dict[Reason, dict[str, object]] = {
-    Reason.NO_CONTACT: {"address": None},
+    Reason.NO_CONTACT: {"reachable": False},
     Reason.NO_CONSENT: {"consent": None},
     Reason.SUPPRESSED: {"suppressed": True},
     Reason.HOLDOUT: {"holdout": True},
@@ -126,7 +126,7 @@ def test_quiet_hours_within_one_day_end_on_it() -> None:
 
 
 def test_standings_draw_the_holdout_by_hash() -> None:
-    known = Known(objects(*"ab"), objects(*"ab"), np.zeros(2, bool), np.zeros((2, 2), np.int64))
+    known = Known(np.ones(2, bool), objects(*"ab"), np.zeros(2, bool), np.zeros((2, 2), np.int64))
     nobody = Standings.of(["1", "2"], known, objects("UTC", "UTC"), RULES)
     all_ = RULES.model_copy(update={"holdout": RULES.holdout.model_copy(update={"share": 0.999999})})
     assert not nobody.holdout.any()

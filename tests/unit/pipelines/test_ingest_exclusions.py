@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from holdfast.adapters.sources import LandingDirectory
+from holdfast.contract import WITHHELD
 from holdfast.mapping import Mapping
 from holdfast.pipelines.ingest import QUARANTINE, Ingest
 from tests.fakes.lake import FakeLake
@@ -85,7 +86,7 @@ def test_excluded_rows_are_kept_under_their_rule_and_told_from_wrong_ones(shop: 
     )
     kept = shop.lake.read(QUARANTINE)[["row", "table", "field", "rule", "value", "remedy", "deliberate"]]
     assert kept.astype(object).where(kept.notna(), None).to_numpy().tolist() == [
-        [2, None, "buyer", "test order", "test", "Nothing to do: left out on purpose. Nobody bought.", True],
+        [2, None, "buyer", "test order", WITHHELD, "Nothing to do: left out on purpose. Nobody bought.", True],
         [3, None, "buyer", "no buyer", "", "Scan the card.", False],
         [4, None, "currency", "other currency", "USD", "Write all amounts in EUR, the currency of the shop.", False],
     ]

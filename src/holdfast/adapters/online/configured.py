@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from holdfast.adapters.online.layout import Rows
+from holdfast.adapters.online.layout import Rows, View
 from holdfast.adapters.online.redis_reader import RedisReader
-from holdfast.adapters.online.redis_rows import RedisRows
+from holdfast.adapters.online.redis_rows import TIMEOUTS, RedisRows
 from holdfast.adapters.online.sqlite_reader import SqliteReader
 from holdfast.adapters.online.sqlite_rows import SqliteRows
 from holdfast.errors import SettingsError
@@ -27,8 +27,16 @@ class OnlineWriter(Protocol):
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         """Write every row that is not older than what the store holds; returns how many were written.
 
-        Raises FeatureStoreError when the store cannot be reached or has not been set up.
+        Raises UnavailableError when the store cannot be reached and FeatureStoreError when it has not been set up.
         """
+        ...
+
+    def held(self, project: str, customer: str) -> int:
+        """How many values the store holds of the customer, over all views."""
+        ...
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        """Delete all that the store holds of the customers, or one view's values, past recovery from its file."""
         ...
 
     def explained(self) -> AbstractContextManager[None]:
@@ -74,7 +82,7 @@ def _file(parts: SplitResult) -> Path:
 
 def _connection_string(parts: SplitResult) -> str:
     """Feast's notation of a Redis address: ``host:port,name=value,…``, values as JSON."""
-    options = {"db": parts.path.strip("/")}
+    options = {"db": parts.path.strip("/"), **{name: str(seconds) for name, seconds in TIMEOUTS.items()}}
     if parts.scheme == "rediss":
         options["ssl"] = "true"
     if parts.username:

@@ -42,6 +42,14 @@ class Rows:
     columns: Mapping[str, pa.Array]
 
 
+@dataclass(frozen=True)
+class View:
+    """A feature view by name, with the names of its features."""
+
+    name: str
+    features: Sequence[str]
+
+
 def entity_keys(customers: Sequence[str]) -> list[bytes]:
     """Each customer's serialised entity key."""
     name = JOIN_KEY.encode()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, repeat
 from typing import Any
 
-from holdfast.adapters.online.layout import Rows, entity_keys, timestamp, values
-from holdfast.errors import FeatureStoreError
+from holdfast.adapters.online.layout import Rows, View, entity_keys, timestamp, values
+from holdfast.errors import UnavailableError
 
 # KEYS[1]: a customer. ARGV: the field of the view's event time, that time, then field after value. Comparing and
 # writing are one step for every other client, so that two writers cannot interleave. A Timestamp message is the byte
@@ -42,6 +42,10 @@ return 1
 """
 
 
+TIMEOUTS = {"socket_connect_timeout": 10, "socket_timeout": 30}
+"""Seconds that a server may take to be reached and to answer; redis-py by itself waits for ever."""
+
+
 class RedisRows:
     """The OnlineWriter on the Redis server at ``url``: one hash a customer, with the fields of every view.
 
@@ -54,10 +58,29 @@ class RedisRows:
         self._url = url
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
+        with self.explained(), closing(self._client()) as client:
+            return _write(client, project, batches)
+
+    def held(self, project: str, customer: str) -> int:
+        with self.explained(), closing(self._client()) as client:
+            [key] = entity_keys([customer])
+            return int(client.hlen(key + project.encode()))
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        with self.explained(), closing(self._client()) as client:
+            pipeline = client.pipeline(transaction=False)
+            for key in entity_keys(customers):
+                if view is None:
+                    pipeline.unlink(key + project.encode())
+                else:
+                    fields = [hash_field(view.name, feature) for feature in view.features]
+                    pipeline.hdel(key + project.encode(), f"_ts:{view.name}", *fields)
+            pipeline.execute()
+
+    def _client(self) -> Any:
         from redis import Redis
 
-        with self.explained(), closing(Redis.from_url(self._url)) as client:
-            return _write(client, project, batches)
+        return Redis.from_url(self._url, **TIMEOUTS)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -66,7 +89,7 @@ class RedisRows:
         try:
             yield
         except RedisError as error:
-            raise FeatureStoreError(
+            raise UnavailableError(
                 f"the Redis online store cannot be reached or refuses to serve: {error}. Check "
                 "HOLDFAST_FEAST_ONLINE_URL and the server; what was written is whole, and a repeated run completes it."
             ) from error

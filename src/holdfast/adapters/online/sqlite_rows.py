@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from itertools import compress, repeat
 from pathlib import Path
 
-from holdfast.adapters.online.layout import Rows, entity_keys, texts, values
+from holdfast.adapters.online.layout import Rows, View, entity_keys, texts, values
+from holdfast.adapters.storage import of_database
 from holdfast.errors import FeatureStoreError
 
 LOCK_SECONDS = 60
+_SETTING = "HOLDFAST_FEAST_ONLINE_URL"
 _KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables a statement
 
 
@@ -27,19 +29,54 @@ class SqliteRows:
         self._path = path
 
     def write(self, project: str, batches: Iterable[Rows]) -> int:
-        opened = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
-        with self.explained(), closing(opened) as connection:
+        with self.explained(), closing(self._open()) as connection:
             return sum(_write(connection, project, rows) for rows in batches)
+
+    def held(self, project: str, customer: str) -> int:
+        if not self._path.exists():
+            return 0
+        with self.explained(), closing(self._open()) as connection:
+            query = "SELECT count(*) FROM {} WHERE entity_key = ?"
+            counts = (
+                connection.execute(query.format(table), entity_keys([customer])).fetchone()[0]
+                for table in _tables(connection, project)
+            )
+            return sum(counts)
+
+    def erase(self, project: str, customers: Sequence[str], view: View | None = None) -> None:
+        with self.explained(), closing(self._open()) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            tables = _tables(connection, project) if view is None else [f'"{project}_{view.name}"']
+            keys = [(key,) for key in entity_keys(customers)]
+            with _transaction(connection):
+                for table in tables:
+                    connection.executemany(f"DELETE FROM {table} WHERE entity_key = ?", keys)  # noqa: S608
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            told = of_database(error, f"the online store {self._path}", _SETTING)
+            if told is not None:
+                raise told from error
             raise FeatureStoreError(
                 f"the online store {self._path} cannot serve: {error}. Where a table is missing, run the features DAG "
                 "(or `feast apply`) first."
             ) from error
+
+
+def _tables(connection: sqlite3.Connection, project: str) -> list[str]:
+    """The tables that hold the project's views."""
+    named = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?",
+        (len(project) + 1, f"{project}_"),
+    )
+    return [f'"{name}"' for (name,) in named]
 
 
 def _write(connection: sqlite3.Connection, project: str, rows: Rows) -> int:
@@ -84,7 +121,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # on a full disk SQLite has rolled back by itself
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 

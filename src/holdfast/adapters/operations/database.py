@@ -13,15 +13,23 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
-from holdfast.errors import SettingsError
+from holdfast.adapters.storage import of_database
+from holdfast.errors import HoldfastError, SettingsError
 
 _BUSY_MILLISECONDS = 60_000
-
+_SIGNS_OF_LIFE = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""How soon libpq notices that the machine at the other end is gone, even while nothing is on its way."""
 
 _TAKE, _SHARE = text("SELECT pg_advisory_xact_lock(:key)"), text("SELECT pg_advisory_xact_lock_shared(:key)")
 
@@ -49,14 +57,38 @@ def connect(url: str) -> Engine:
     except ArgumentError as error:
         raise SettingsError("HOLDFAST_OPERATIONS_URL is no SQLAlchemy URL; write sqlite:////path/to/file.db") from error
     if parsed.get_backend_name() != "sqlite":
-        return _unshared(create_engine(parsed, pool_pre_ping=True))
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=_SIGNS_OF_LIFE)
+        event.listen(engine, "do_connect", _bounded)
+        return _explained(_unshared(engine))
     if not parsed.database or parsed.database == ":memory:":
         raise SettingsError("the operations database must be a file: several processes share it")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return _unshared(engine)
+    return _explained(_unshared(engine))
+
+
+def _bounded(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """A connection on which no answer is waited for without end."""
+    from holdfast.adapters.operations.bounded import BoundedConnection
+
+    return BoundedConnection.connect(*arguments, **options)
+
+
+def _explained(engine: Engine) -> Engine:
+    """Let a full disk, a broken file and a server that is gone be told with a remedy, wherever they are met."""
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> BaseException | None:
+        return None if context.is_pre_ping else explanation(engine, context.original_exception)
+
+    return engine
+
+
+def explanation(engine: Engine, error: BaseException) -> HoldfastError | None:
+    """What to tell of a driver's error on this engine; None where it is not about disk, file or server."""
+    return of_database(error, f"the operations database {engine.url.render_as_string()}", "HOLDFAST_OPERATIONS_URL")
 
 
 def _unshared(engine: Engine) -> Engine:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, ColumnElement, Connection, MetaData, String, Table, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, MetaData, Select, String, Table, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from holdfast.adapters.operations.bulk import insert_columns
 from holdfast.adapters.operations.models import CampaignRow, ConsentRow, ContactRow, OutboxRow, SuppressionRow
+from holdfast.adapters.operations.vault import ADDRESSES
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.feedback import ALL_CHANNELS
 from holdfast.campaign.outbox import State
@@ -20,12 +21,6 @@ from holdfast.rules import FrequencyCap
 
 _NAMED_AT_ONCE = 5_000  # below SQLite's limit of 32,766 parameters
 _ASKED = Table("asked_customers", MetaData(), Column("customer_id", String(200), primary_key=True), prefixes=["TEMP"])
-_ADDRESSES: Mapping[str, InstrumentedAttribute[Any]] = {
-    "email": ContactRow.email,
-    "sms": ContactRow.phone,
-    "push": ContactRow.push_token,
-}
-"""Where a channel's address is kept; other channels know the customer by the shop's id."""
 
 
 class Facts:
@@ -47,27 +42,28 @@ class Facts:
     def known(self, channel: str, caps: Sequence[FrequencyCap], at: datetime, *, planned: bool) -> Known:
         """All of it, for one channel and marketing; all ``planned`` messages count against the caps, or leased ones."""
         return Known(
-            self._addresses(channel),
+            self._reachable(channel),
             self.consents("marketing", channel),
             self._suppressed(channel),
             self._recent(caps, at, planned=planned),
         )
 
-    def _addresses(self, channel: str) -> npt.NDArray[np.object_]:
-        """The address by the channel; None where none is known."""
-        if channel not in _ADDRESSES:
-            return _objects(self._ids)
-        query = select(ContactRow.customer_id, _ADDRESSES[channel]).where(self._among(ContactRow.customer_id))
-        return self._in_order(dict(self._connection.execute(query).all()))
+    def _reachable(self, channel: str) -> npt.NDArray[np.bool_]:
+        """Whether there is an address by the channel, told without opening it."""
+        if channel not in ADDRESSES:
+            return np.ones(len(self._ids), dtype=bool)
+        flag = getattr(ContactRow, ADDRESSES[channel].reachable)
+        return self._are(select(ContactRow.customer_id).where(flag, self._among(ContactRow.customer_id)))
 
     def consents(self, purpose: str, channel: str) -> npt.NDArray[np.object_]:
-        """The latest decision ("given", "withdrawn"); None where none was ever recorded."""
+        """The latest decision about the channel or all ("given", "withdrawn"); None where none was ever recorded."""
         # Of two decisions recorded at the same instant the withdrawal counts: "withdrawn" sorts after "given".
         latest_first = (ConsentRow.recorded_at.desc(), ConsentRow.status.desc())
         rank = func.row_number().over(partition_by=ConsentRow.customer_id, order_by=latest_first).label("rank")
         ranked = (
             select(ConsentRow.customer_id, ConsentRow.status, rank)
-            .where(ConsentRow.purpose == purpose, ConsentRow.channel == channel, self._among(ConsentRow.customer_id))
+            .where(ConsentRow.purpose == purpose, ConsentRow.channel.in_([channel, ALL_CHANNELS]))
+            .where(self._among(ConsentRow.customer_id))
             .subquery()
         )
         query = select(ranked.c.customer_id, ranked.c.status).where(ranked.c.rank == 1)
@@ -78,8 +74,7 @@ class Facts:
         query = select(SuppressionRow.customer_id).where(
             SuppressionRow.channel.in_([channel, ALL_CHANNELS]), self._among(SuppressionRow.customer_id)
         )
-        found = set(self._connection.scalars(query))
-        return np.array([one in found for one in self._ids], dtype=bool)
+        return self._are(query)
 
     def _recent(self, caps: Sequence[FrequencyCap], at: datetime, *, planned: bool) -> npt.NDArray[np.int64]:
         """How many marketing messages count against each cap: claimed within its window, planned, or leased."""
@@ -103,6 +98,10 @@ class Facts:
             found = dict(self._connection.execute(query).all())
             counts[:, i] = [found.get(one, 0) for one in self._ids]
         return counts
+
+    def _are(self, query: Select[str]) -> npt.NDArray[np.bool_]:
+        found = set(self._connection.scalars(query).all())
+        return np.array([one in found for one in self._ids], dtype=bool)
 
     def _in_order(self, found: Mapping[str, Any]) -> npt.NDArray[np.object_]:
         return _objects([found.get(one) for one in self._ids])

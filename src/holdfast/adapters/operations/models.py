@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -237,16 +238,53 @@ class ChannelRow(Base):
     open_until: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
+class IdentityRow(Base):
+    """Who a pseudonym is. ``own_id`` is the shop's own id, sealed with ``data_key``, which ``key_id`` wraps.
+
+    ``alias`` is what the audit log calls the customer. Without this row nothing leads from either name to the person,
+    and nothing opens what the data key sealed.
+    """
+
+    __tablename__ = "identities"
+
+    customer_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    own_id: Mapped[bytes | None] = mapped_column(LargeBinary)
+    alias: Mapped[str] = mapped_column(String(32), unique=True)
+    key_id: Mapped[str] = mapped_column(String(12), index=True)
+    data_key: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class ContactRow(Base):
-    """How a customer is reached. Contact details are kept in this table and nowhere else."""
+    """How a customer is reached, sealed with their data key. Contact details are kept in this table and nowhere else.
+
+    ``by_email``, ``by_sms`` and ``by_push`` say whether what is sealed is exactly one address of the channel.
+    """
 
     __tablename__ = "contacts"
 
-    customer_id: Mapped[str] = mapped_column(_ID, primary_key=True)
-    email: Mapped[str | None] = mapped_column(String(320))
-    phone: Mapped[str | None] = mapped_column(_WORD)
-    push_token: Mapped[str | None] = mapped_column(String(500))
-    given_name: Mapped[str | None] = mapped_column(_ID)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("identities.customer_id"), primary_key=True)
+    email: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone: Mapped[bytes | None] = mapped_column(LargeBinary)
+    push_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    given_name: Mapped[bytes | None] = mapped_column(LargeBinary)
+    by_email: Mapped[bool] = mapped_column(default=False)
+    by_sms: Mapped[bool] = mapped_column(default=False)
+    by_push: Mapped[bool] = mapped_column(default=False)
+
+
+class ErasureRow(Base):
+    """A customer who was erased: known again by ``tombstone`` alone, so that no file brings them back.
+
+    ``counts`` is what was found in each store and erased there; ``finished_at`` is null while an erasure goes on.
+    """
+
+    __tablename__ = "erasures"
+
+    tombstone: Mapped[str] = mapped_column(String(32), primary_key=True)
+    certificate: Mapped[str] = mapped_column(String(32), unique=True)
+    begun_at: Mapped[datetime] = mapped_column(UtcInstant)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class ConsentRow(Base):

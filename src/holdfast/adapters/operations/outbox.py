@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, update
@@ -19,9 +19,12 @@ from holdfast.adapters.operations.models import (
     ChannelRow,
     ContactRow,
     GateRow,
+    IdentityRow,
     OfferRow,
     OutboxRow,
 )
+from holdfast.adapters.operations.sealing import Keyring
+from holdfast.adapters.operations.vault import ADDRESSES, required, wrapped_of
 from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.dispatch import Pending, Spent, dispatch
 from holdfast.campaign.eligibility import Reason, Standings
@@ -92,8 +95,9 @@ def finishing(lease: Lease, outcome: Outcome, at: datetime) -> dict[str, Any]:
 class SqlOutbox:
     """``ports.Outbox`` on one open connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, keyring: Keyring | None) -> None:
         self._connection = connection
+        self._keyring = keyring
         self._shares_gate = False
 
     def lease(self, batch: Batch, limit: int, worker: str, outreach: Outreach, at: datetime) -> Leased:
@@ -110,7 +114,7 @@ class SqlOutbox:
         known = Facts(self._connection, customers).known(batch.channel, outreach.frequency_caps, at, planned=False)
         campaigns = {row.campaign_id: Campaign.model_validate(row.definition) for row in rows}
         decided = dispatch(
-            [_pending(row, campaigns[row.campaign_id], one) for row, one in zip(rows, known.address, strict=True)],
+            [_pending(row, campaigns[row.campaign_id], self._contact(row)) for row in rows],
             Standings.of(
                 customers,
                 known,
@@ -168,6 +172,17 @@ class SqlOutbox:
         hold(self._connection, Lock.LEASES)
         row = self._throttle(channel, at)
         self._keep(channel, after_success(row) if up else after_failure(row, at))
+
+    def withdraw(self, customer_id: str, at: datetime) -> None:
+        """Let none of the customer's planned messages leave, those that are leased included; their coupons are void."""
+        hold(self._connection, Lock.LEASES)
+        planned = (OutboxRow.customer_id == customer_id, OutboxRow.state == State.PLANNED)
+        leased = self._connection.scalars(select(OutboxRow.id).where(*planned, OutboxRow.lease_until.is_not(None)))
+        self._spend(leased.all(), -1)
+        ids = self._connection.scalars(select(OutboxRow.id).where(*planned)).all()
+        fenced = {"leased_by": None, "lease_until": None, "epoch": OutboxRow.epoch + 1}
+        self._connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(fenced))
+        self._skip(ids, Reason.SUPPRESSED, at)
 
     def entries(self, state: State | None, campaign_id: str | None, limit: int) -> list[OutboxEntry]:
         query = select(OutboxRow.__table__).order_by(OutboxRow.id).limit(limit)
@@ -297,19 +312,32 @@ class SqlOutbox:
             .add_columns(CampaignRow.definition, CampaignRow.stopped_at, CampaignRow.contacts, CampaignRow.spent)
             .add_columns(OfferRow.code, OfferRow.amount, OfferRow.percent, OfferRow.maximum_discount)
             .add_columns(OfferRow.minimum_basket, OfferRow.valid_from, OfferRow.valid_to)
-            .add_columns(ContactRow.given_name)
+            .add_columns(ContactRow.given_name, ContactRow.email, ContactRow.phone, ContactRow.push_token)
+            .add_columns(IdentityRow.own_id, IdentityRow.key_id, IdentityRow.data_key)
             .select_from(OutboxRow)
             .join(due, due.c.id == OutboxRow.id)
             .join(CampaignRow, CampaignRow.id == OutboxRow.campaign_id)
             .join(AssignmentRow, _same_customer(AssignmentRow))
             .outerjoin(OfferRow, _same_customer(OfferRow))
             .outerjoin(ContactRow, ContactRow.customer_id == OutboxRow.customer_id)
+            .outerjoin(IdentityRow, IdentityRow.customer_id == OutboxRow.customer_id)
             .order_by(OutboxRow.due_at, OutboxRow.id)
         )
         first: dict[str, Row[Any]] = {}
         for row in self._connection.execute(query):
             first.setdefault(row.customer_id, row)
         return list(first.values())
+
+    def _contact(self, row: Row[Any]) -> _Contact:
+        """The message's address and whom to greet, opened."""
+        if row.data_key is None:
+            return _Contact(row.customer_id, None)
+        key = required(self._keyring).open(row.customer_id, wrapped_of(row))
+        name = key.open("given_name", row.given_name)
+        if row.channel not in ADDRESSES:
+            return _Contact(key.open("own_id", row.own_id) or row.customer_id, name)
+        sealed = ADDRESSES[row.channel].sealed
+        return _Contact(key.open(sealed, getattr(row, sealed)) or "", name)
 
     def _hand_out(self, ids: Sequence[int], worker: str, at: datetime) -> None:
         self._connection.execute(
@@ -364,7 +392,14 @@ def _same_customer(row: type[AssignmentRow | OfferRow]) -> ColumnElement[bool]:
     return and_(row.campaign_id == OutboxRow.campaign_id, row.customer_id == OutboxRow.customer_id)
 
 
-def _pending(row: Row[Any], campaign: Campaign, address: str | None) -> Pending:
+class _Contact(NamedTuple):
+    """A message's recipient (empty where there is no address: the gate lets no such message pass) and whom to greet."""
+
+    recipient: str
+    given_name: str | None
+
+
+def _pending(row: Row[Any], campaign: Campaign, contact: _Contact) -> Pending:
     coupon = None
     if row.code is not None:
         valid = Window(row.valid_from, row.valid_to)
@@ -375,8 +410,8 @@ def _pending(row: Row[Any], campaign: Campaign, address: str | None) -> Pending:
         campaign_id=row.campaign_id,
         customer_id=row.customer_id,
         arm=campaign.arm(row.arm),
-        recipient=address or "",  # the gate lets no message without one pass
-        given_name=row.given_name,
+        recipient=contact.recipient,
+        given_name=contact.given_name,
         coupon=coupon,
         timezone=row.timezone,
         context=row.context or {},

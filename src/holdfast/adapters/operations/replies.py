@@ -13,11 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from holdfast.adapters.operations import audit, database
 from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, DeliveryRow, OutboxRow, SuppressionRow
-from holdfast.adapters.operations.vault import change_gate
+from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate, objected
 from holdfast.campaign.feedback import ALL_CHANNELS, Decision, SuppressionReason
 from holdfast.campaign.replies import CHANNELS, LIFTED_BY_CUSTOMER, MARKETING, Addressee, Choice, Told
-
-_ADDRESSES = {"email": "email", "sms": "phone", "push": "push_token"}
 
 
 class RepliesDatabase:
@@ -51,18 +49,15 @@ class SqlReplies:
         return Addressee(row.customer_id, row.channel, (row.context or {}).get("locale"))
 
     def choices(self, customer_id: str) -> list[Choice]:
-        contact = self._connection.execute(
-            select(ContactRow.email, ContactRow.phone, ContactRow.push_token).where(
-                ContactRow.customer_id == customer_id
-            )
-        ).one_or_none()
+        flags = [getattr(ContactRow, ADDRESSES[channel].reachable) for channel in CHANNELS]
+        contact = self._connection.execute(select(*flags).where(ContactRow.customer_id == customer_id)).one_or_none()
         suppressed = self._connection.execute(
             select(SuppressionRow.channel, SuppressionRow.reason).where(SuppressionRow.customer_id == customer_id)
         ).all()
         choices, facts = [], Facts(self._connection, [customer_id])
         for channel in CHANNELS:
             consent = facts.consents(MARKETING, channel)[0]
-            reachable = contact is not None and getattr(contact, _ADDRESSES[channel]) is not None
+            reachable = contact is not None and getattr(contact, ADDRESSES[channel].reachable)
             if consent is None and not reachable:
                 continue
             reasons = {reason for where, reason in suppressed if where in (channel, ALL_CHANNELS)}
@@ -75,6 +70,10 @@ class SqlReplies:
             )
         return choices
 
+    def profiled(self, customer_id: str) -> bool:
+        mine = objected().where(ConsentRow.customer_id == customer_id)
+        return self._connection.execute(mine).first() is None
+
     def decide(self, decision: Decision) -> None:
         change_gate(self._connection)
         self._connection.execute(insert(ConsentRow).values(**asdict(decision)))
@@ -85,7 +84,9 @@ class SqlReplies:
         if self._connection.execute(select(SuppressionRow.customer_id).filter_by(**key)).first():
             return False
         self._connection.execute(insert(SuppressionRow).values(**key, recorded_at=at, source=source))
-        audit.append(self._connection, at=at, actor=source, action="suppress", subject=customer_id, details=key)
+        subject = audit_name(self._connection, customer_id)
+        details = {"channel": channel, "reason": reason.value}
+        audit.append(self._connection, at=at, actor=source, action="suppress", subject=subject, details=details)
         return True
 
     def lift(self, customer_id: str, channel: str) -> None:

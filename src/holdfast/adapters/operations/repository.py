@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from holdfast.adapters.operations.kept import Kept
 from holdfast.adapters.operations.ledger import SqlLedger
 from holdfast.adapters.operations.models import AssignmentRow, Base, CampaignRow, OfferRow, OutboxRow, SkipRow
 from holdfast.adapters.operations.outbox import SqlOutbox
+from holdfast.adapters.operations.sealing import Keyring
 from holdfast.adapters.operations.vault import change_gate
 from holdfast.campaign.audit import Entry
 from holdfast.campaign.definition import Campaign, CampaignRun
@@ -32,38 +34,42 @@ from holdfast.rules import FrequencyCap
 
 
 class OperationsDatabase:
-    """The campaign tables behind one engine (see ``database.connect``), whose schema is up to date."""
+    """The campaign tables behind one engine (see ``database.connect``), whose schema is up to date.
 
-    def __init__(self, engine: Engine) -> None:
+    Handing out messages opens their addresses, for which it needs the ``keyring``.
+    """
+
+    def __init__(self, engine: Engine, keyring: Keyring | None = None) -> None:
         self._engine = engine
+        self._keyring = keyring
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         with database.reading(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         with database.writing(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
     @contextmanager
     def kept(self) -> Iterator[Kept]:
         with database.kept(self._engine) as connection:
-            yield Kept(connection, Transaction)
+            yield Kept(connection, partial(Transaction, keyring=self._keyring))
 
     @contextmanager
     def planning(self) -> Iterator[Transaction]:
         with database.exclusive(self._engine) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._keyring)
 
 
 class Transaction:
     """``ports.OperationsTransaction`` on one open connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, keyring: Keyring | None) -> None:
         self._connection = connection
-        self.outbox = SqlOutbox(connection)
+        self.outbox = SqlOutbox(connection, keyring)
         self.ledger = SqlLedger(connection)
 
     def run(self, campaign_id: str) -> CampaignRun | None:

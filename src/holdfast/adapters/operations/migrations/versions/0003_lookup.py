@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(60), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
-        sa.Column("rate", sa.Float(), nullable=False),
+        sa.Column("rate", sa.Double(), nullable=False),
         sa.Column("burst", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcInstant(), nullable=False),
         sa.Column("expires_at", UtcInstant(), nullable=False),

@@ -1,0 +1,92 @@
+"""Every stage killed by ``kill -9`` at its writes, or run twice at once: a retry ends as an undisturbed run does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.counting_sink import CountingSink, counting_sink
+from tests.faults.stages import STAGES, Home
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What each stage left behind in a home where nothing went wrong, and how many boundaries it crossed."""
+
+    contents: dict[str, dict[str, list[str]]]
+    boundaries: dict[str, int]
+
+
+@contextmanager
+def home(folder: Path, project: Path) -> Iterator[tuple[Home, CountingSink]]:
+    """A home with its landing files, and the mail server that its messages go to."""
+    with counting_sink(folder.with_name(f"{folder.name}-mail")) as sink:
+        made = Home(folder, project, sink.port)
+        assert made.run("land").error is None
+        yield made, sink
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Undisturbed:
+    contents, boundaries = {}, {}
+    with home(tmp_path_factory.mktemp("undisturbed") / "home", project) as (calm, _):
+        for stage in STAGES:
+            ended = calm.run(stage)
+            assert (ended.killed, ended.error) == (False, None)
+            boundaries[stage] = ended.boundaries
+            contents[stage] = calm.run("contents").value
+    print(f"boundaries: {boundaries}")  # noqa: T201 - what the proof is quoted by
+    return Undisturbed(contents, boundaries)
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.full)], ids=["short", "full"])
+def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
+    undisturbed: Undisturbed, tmp_path: Path, project: Path, kills: int
+) -> None:
+    killed = dict.fromkeys(STAGES, 0)
+    with home(tmp_path / "home", project) as (hit, sink):
+        for number, stage in enumerate(STAGES):
+            crossed = undisturbed.boundaries[stage]
+            for turn in range(kills):
+                # Spread over the stage, and elsewhere within each part from stage to stage.
+                share = (turn + (0.5 if kills == 1 else (number * 0.37) % 1)) / kills
+                ended = hit.run(stage, die_at=1 + int(share * crossed))
+                assert ended.error is None
+                killed[stage] += ended.killed
+                assert hit.run("look").value == []
+            ended = hit.run(stage)
+            assert (ended.killed, ended.error) == (False, None)
+            if stage == "intervene":
+                in_doubt = sum(account["unknown"] + account["waiting"] for account in ended.value)
+                assert in_doubt <= killed[stage] + sum(account["waiting"] for account in ended.value)
+            differing = same(hit.run("contents").value, undisturbed.contents[stage])
+            assert differing == []
+        assert set(sink.taken.values()) == {1}
+    print(f"killed: {killed}")  # noqa: T201 - what the proof is quoted by
+    assert sum(killed.values()) >= kills * (len(STAGES) - 1)
+
+
+def test_a_stage_run_twice_at_once_ends_as_one_run_does(
+    undisturbed: Undisturbed, tmp_path: Path, project: Path
+) -> None:
+    with home(tmp_path / "home", project) as (both, sink):
+        for stage in STAGES:
+            ends = [one.end() for one in [both.start(stage), both.start(stage)]]
+            assert not any(end.killed for end in ends)
+            errors = [end.error for end in ends if end.error]
+            assert len(errors) <= 1
+            assert all("came between" in error or "again" in error.lower() for error in errors), errors
+            assert same(both.run("contents").value, undisturbed.contents[stage]) == []
+        assert set(sink.taken.values()) == {1}
+
+
+def same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> list[str]:
+    """The places whose rows differ, each with its first rows that do."""
+    return [
+        f"{name}: {sorted(set(found.get(name, [])) ^ set(wanted.get(name, [])))[:2]}, "
+        f"{len(found.get(name, []))} rows for {len(wanted.get(name, []))}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
