@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import hashlib
 import json
 import mailbox
 import os
@@ -125,6 +126,8 @@ def prepared(home: Path, script: Script, config: Path | None, rules: Path, campa
             HOLDFAST_RULES=str(rules),
             HOLDFAST_CAMPAIGNS=str(home / "campaigns"),
             HOLDFAST_APPROVAL="auto",
+            # Hashes of pseudonyms draw the arms: the same seed must draw the same, and there is nobody to protect.
+            HOLDFAST_PSEUDONYM_KEY=hashlib.sha256(f"simulated:{script.seed}".encode()).hexdigest(),
             HOLDFAST_SMTP_HOST=here.loopback,
             HOLDFAST_SMTP_PORT=str(port),
             HOLDFAST_SMTP_STARTTLS="false",
@@ -199,6 +202,7 @@ def _beside_truth(readout: Readout, home: Path) -> Iterator[Compared]:
     from holdfast import wiring
 
     truth = pq.read_table(truth_file(home, readout.campaign_id)).to_pandas()
+    truth["customer_id"] = truth["customer_id"].map(wiring.pseudonyms())
     customers = wiring.trials().trial(readout.campaign_id).customers
     arms = [group.arm for group in readout.groups if group.arm != CONTROL]
     for reading in readout.readings:
