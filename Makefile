@@ -5,11 +5,12 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test proof lint lock generate clean
+.PHONY: help setup demo up test stack proof lint lock generate clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 10
 
+# pip is given the lock as constraints too: alone it does not hold what asks for name[extra] to the pinned name.
 setup: .venv/.complete ## create .venv from requirements.lock
 
 .venv/.complete: requirements.lock pyproject.toml
@@ -22,7 +23,8 @@ ifneq ($(UV),)
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
 else
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --no-binary=dkimpy -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --no-binary=dkimpy \
+		-r requirements.lock -c requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 	@touch $@
@@ -37,6 +39,9 @@ up: .venv/.complete ## Airflow, MLflow, Feast and a mailbox on loopback, until C
 test: lint ## lint, types, import contracts and all tests
 	@$(BIN)/pytest
 
+stack: .venv/.complete ## the services of docker-compose.yml as local processes, and the whole loop on them
+	@$(BIN)/pytest -m "stack and not full" -s tests/stack
+
 proof: .venv/.complete ## the long proofs: hundreds of kills, thousands of random events, whole data sets
 	@$(BIN)/pytest -m full -s
 
@@ -49,9 +54,11 @@ lint: .venv/.complete ## lint, types and import contracts only
 generate: .venv/.complete ## write the GX suites and the reference pages anew from their declarations
 	@$(BIN)/holdfast generate
 
-lock: ## resolve requirements.lock anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
-		pyproject.toml -o requirements.lock
+lock: ## resolve both lock files anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra production \
+		--group dev pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra production \
+		--constraints requirements.lock pyproject.toml -o requirements-production.lock
 
 clean: ## delete all that Holdfast wrote, but not .venv
 	@rm -rf var

@@ -1,7 +1,7 @@
 """Hillstrom's e-mail test: every learner, both e-mails, three outcomes, five-fold out of fold, beside the reference.
 
-``python -m benchmarks.hillstrom FILE [LEARNERS]`` reads hillstrom.csv and writes ``results/hillstrom.json``. The file has
-no customer id, so that its rows are numbered: 6,562 of them are alike and are customers of their own.
+``python -m benchmarks.hillstrom FILE [LEARNERS]`` reads hillstrom.csv and writes ``results/hillstrom.json``. The file
+has no customer id, so that its rows are numbered: 6,562 of them are like others, and customers of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.measured import record
 from holdfast.effect.learners import LEARNERS
 from holdfast.effect.randomised import Randomised
-from holdfast.effect.uplift_gate import Assessed, Assessment, Terms, assess, told
+from holdfast.effect.uplift_gate import Assessed, Assessment, Terms, assess, cross_fitted, told
 
 COVARIATES = ("recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel")
 EMAILS = {"womens": "Womens E-Mail", "mens": "Mens E-Mail"}
@@ -55,7 +55,7 @@ def table(file: Path, names: list[str], terms: Terms) -> Iterator[dict[str, Any]
         for outcome in OUTCOMES:
             on = evidence(rows, email, outcome)
             unit = {"visit": "visits", "conversion": "orders", "spend": "dollars"}[outcome]
-            found = assess(on, names, terms, unit=unit)
+            found = assess(on, cross_fitted(on, names, terms), terms, unit=unit)
             yield {
                 "email": email,
                 "outcome": outcome,

@@ -1,7 +1,8 @@
 """### Score: probability, tier, reasons and persona for every active customer
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
-are put into the lake and into Feast's online store in one step. Kinds of customers (personas) are found before, where
+are put into the lake and into Feast's online store in one step. For campaigns that choose by uplift, what each arm
+would do to each customer is predicted as well. Kinds of customers (personas) are found before, where
 those in use are old, and each customer gets recommended products. Beside it, each feature is compared with what the
 champion learned from last.
 
@@ -56,6 +57,13 @@ def score() -> None:
 
         return wiring.recommend(cutoff, list(parts))
 
+    @task
+    def uplift(cutoff: str) -> list[dict]:
+        """What each arm of campaigns that choose by uplift would do to each customer, into the lake."""
+        from holdfast import wiring
+
+        return wiring.score_uplifts(cutoff)
+
     @task(outlets=[SCORES])
     def publish(cutoff: str, parts: list[str], outlet_events=None) -> dict:
         """Tiers over all customers; scores into the lake and online."""
@@ -75,7 +83,7 @@ def score() -> None:
     drift(day)
     scored = score_shard.partial(cutoff=day).expand(shard=shards())
     personas(day) >> scored
-    recommend(day, scored) >> publish(day, scored)
+    [recommend(day, scored), uplift(day)] >> publish(day, scored)
 
 
 score()

@@ -16,6 +16,8 @@ HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-same-origin"
     ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
 }
 
 app = FastAPI(title="Holdfast retention", openapi_url=None, docs_url=None, redoc_url=None)
@@ -26,7 +28,9 @@ def latest_report() -> Response:
     """The report of the latest cutoff."""
     reports = sorted(Settings().reports.glob("*.html"))
     if not reports:
-        return HTMLResponse("<p>No report yet: the <code>report</code> DAG writes it.</p>", status_code=404)
+        return HTMLResponse(
+            "<p>No report yet: the <code>report</code> DAG writes it.</p>", status_code=404, headers=HEADERS
+        )
     return FileResponse(reports[-1], media_type="text/html", headers=HEADERS)
 
 

@@ -8,8 +8,9 @@ import logging
 import os
 import shlex
 import signal
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -21,6 +22,7 @@ from holdfast import (
     backtest_cli,
     campaign_cli,
     coupons_cli,
+    deploy_cli,
     effect_cli,
     horizon_cli,
     lake_cli,
@@ -34,6 +36,7 @@ from holdfast import (
     simulate_cli,
     source_cli,
     terminal,
+    uplift_cli,
 )
 from holdfast.errors import HoldfastError, MissingDataError, SettingsError
 
@@ -59,8 +62,10 @@ app.add_typer(audit_cli.app, name="audit")
 app.add_typer(quarantine_cli.app, name="quarantine")
 app.add_typer(lake_cli.app, name="lake")
 app.add_typer(model_cli.app, name="model")
+app.add_typer(uplift_cli.app, name="uplift")
 app.add_typer(message_cli.app, name="message")
 app.add_typer(preferences_cli.app, name="preferences")
+app.add_typer(deploy_cli.app, name="deploy")
 app.add_typer(lookup_cli.app, name="lookup")
 app.add_typer(privacy_cli.app, name="privacy")
 
@@ -88,10 +93,9 @@ Cutoff = Annotated[
 ]
 
 
-def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends with one clear message, not a traceback, when Holdfast itself says what is wrong."""
+def _told(function: Callable[..., None]) -> Callable[..., None]:
+    """Ending with one clear message, not a traceback, when Holdfast itself says what is wrong."""
 
-    @app.command(name=function.__name__)
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
         from pydantic import ValidationError
@@ -107,6 +111,11 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from error
 
     return told
+
+
+def _command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command by the function's own name."""
+    return app.command(name=function.__name__)(_told(function))
 
 
 def _settings_error(error: ValidationError) -> SettingsError:
@@ -221,7 +230,7 @@ def up() -> None:
     from holdfast import wiring
 
     settings = wiring.prepare()
-    from holdfast.adapters import stack
+    from holdfast.adapters import processes, stack
 
     stack.require_free_ports(settings)  # before the slow part, and again before the start
     from airflow.utils.db import initdb
@@ -242,7 +251,7 @@ def up() -> None:
                 wiring.feature_store().apply()
             running = opened.enter_context(stack.running(settings))
             terminal.show_addresses(running.addresses)
-            stack.watch(running.children)
+            processes.watch(running.children)
     except KeyboardInterrupt:
         terminal.say("All stopped.")
 
@@ -275,6 +284,33 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of
         typer.echo(json.dumps(needed, indent=2))
     else:
         typer.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in needed.items()))
+
+
+@app.command(name="exec", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
+@_told
+def execute(context: typer.Context, program: Annotated[str, typer.Argument(metavar="PROGRAM")]) -> None:
+    """Become another program, with the variables of `holdfast env`: holdfast exec airflow dags list."""
+    from holdfast.adapters.environment import activate
+    from holdfast.settings import Settings
+
+    activate(Settings())
+    try:
+        os.execvp(program, [program, *context.args])  # noqa: S606 - what the person at the keyboard has named
+    except OSError as error:
+        raise SettingsError(f"{program} cannot be run: {error.strerror}") from error
+
+
+@_command
+def mailbox() -> None:
+    """Keep all mail in the local mailbox, and send none on, until Ctrl-C: for trials of the production stack."""
+    from holdfast.adapters.sink import mail_sink
+    from holdfast.settings import Settings
+
+    settings = Settings()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt), mail_sink(settings.mailbox, settings.listens_on, settings.smtp_port) as port:
+        terminal.say(f"Mail to {settings.listens_on}:{port} is kept in {settings.mailbox}.")
+        threading.Event().wait()
 
 
 @_command

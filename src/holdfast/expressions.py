@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +25,11 @@ from holdfast.rules import Rule
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMALS = 9  # hides the noise of binary fractions (6 × 2.55 is 15.3), yet keeps a millionth of a cent
 _EPOCHS: Mapping[str, Literal["s", "ms"]] = {"epoch seconds": "s", "epoch milliseconds": "ms"}
+_FARTHEST = 1e17  # no time, in seconds or milliseconds, and too large to be looked at as one
 _DIGEST_LENGTH = 16
+
+ROW = "row"
+"""Name of the column that carries each row's number in its file (the header is row 1)."""
 
 Text: TypeAlias = pa.ChunkedArray
 """A column of text without nulls; empty text stands for a missing value."""
@@ -50,7 +56,8 @@ def _time_format(form: str) -> str:
         some_time = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
         try:
             datetime.strptime(some_time.strftime(form), form)  # noqa: DTZ007 - only whether it can be read
-        except ValueError as error:
+            pd.to_datetime(pd.Series([""]), format=form, errors="coerce", utc="%z" in form)
+        except (ValueError, re.error) as error:  # the latter for a directive that is written twice
             raise ValueError(f"write it as in '%d/%m/%Y %H:%M', or {' or '.join(map(repr, _EPOCHS))}") from error
     return form
 
@@ -130,10 +137,10 @@ class Expression(Rule):
     json_field: Operand | None = None
     replace: Operand | None = None
     cases: Annotated[list[Case] | None, Field(min_length=1)] = None
-    row_number: Operands | None = None
+    row_number: list[Operand] | None = None
 
     separator: str = Field(default="-", min_length=1)
-    part: Annotated[int, Field(ge=1)] | None = None
+    part: Annotated[int, Field(ge=1, le=1000)] | None = None
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     format: TimeFormat | None = None
@@ -354,6 +361,8 @@ def _time(expression: Expression, rows: pa.Table) -> Text:
     series: pd.Series[str] = text.to_pandas()
     if form in _EPOCHS:
         numbers = pd.to_numeric(series, errors="coerce")
+        numbers = numbers if numbers.dtype == np.int64 else numbers.astype(np.float64)
+        numbers = numbers.where(numbers.abs() < _FARTHEST)
         times = pd.to_datetime(numbers, unit=_EPOCHS[form], utc=True, errors="coerce")
     else:
         times = pd.to_datetime(series, format=form, errors="coerce", utc="%z" in form)
@@ -371,11 +380,13 @@ def _json_field(expression: Expression, rows: pa.Table) -> Text:
 def _member(text: str, key: str) -> str:
     try:
         value = json.loads(text, parse_float=str, parse_int=str).get(key) if text else None
+        if value is None:
+            return ""
+        found = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        found.encode()  # half a character (an unpaired surrogate) is no text
     except (ValueError, AttributeError, RecursionError):
         return ""
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
 
 
 def _replace(expression: Expression, rows: pa.Table) -> Text:
@@ -395,7 +406,13 @@ def _cases(expression: Expression, rows: pa.Table) -> Text:
 
 
 def _row_number(expression: Expression, rows: pa.Table) -> Text:
-    """The row's number, counted from one in the file's order, among those with equal values of the operands."""
+    """The row's number, counted from one in the file's order, among those with equal values of the operands.
+
+    Without operands it is the row's place in its file, whichever rows feed the table.
+    """
+    if not expression.row_number:
+        places = np.asarray(rows[ROW].to_numpy(), dtype=np.int64) - 1
+        return pa.chunked_array([pa.array(places.astype(str), pa.string())])
     values = pd.DataFrame({str(i): text.to_pandas() for i, text in enumerate(_texts(expression, rows))})
     numbers = values.groupby(list(values.columns), sort=False).cumcount() + 1
     return pa.chunked_array([pa.array(numbers.astype(str), pa.string())])

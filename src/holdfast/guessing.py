@@ -11,7 +11,8 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdfast.mapping import ROW, Format
+from holdfast.expressions import ROW
+from holdfast.mapping import Format
 from holdfast.schemas import CONTACTS, TABLES, Column, Type
 
 _LOOKED_AT = 1_000

@@ -21,12 +21,9 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from holdfast.errors import SourceError
-from holdfast.expressions import Condition, Operand, evaluate, holds
+from holdfast.expressions import ROW, Condition, Operand, evaluate, holds
 from holdfast.rules import CurrencyCode, Rule, TimeZoneName
 from holdfast.schemas import TABLES, Privacy
-
-ROW = "row"
-"""Name of the column that carries each row's number in its file (the header is row 1)."""
 
 _DAY = r"(?P<day>\d{4}-\d{2}-\d{2})"
 

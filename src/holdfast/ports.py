@@ -29,6 +29,7 @@ from holdfast.campaign.planned import Coupons, Messages
 from holdfast.campaign.policy import Selection
 from holdfast.campaign.replies import Addressee, Choice, Told
 from holdfast.contract import RowRule
+from holdfast.effect.uplift_model import UpliftModel, UpliftRun
 from holdfast.features.spec import Family
 from holdfast.mapping import Format
 from holdfast.model.approval import Approval
@@ -354,6 +355,22 @@ class ModelRegistry(Protocol):
     def load(self, version: ModelVersion) -> ServedModel:
         """The version's model. Raises ModelError when its files are gone or are not those that were registered."""
         ...
+
+
+class UpliftRegistry(Protocol):
+    """Where the uplift models of one campaign are kept; as ``ModelRegistry``."""
+
+    def log(self, run: UpliftRun) -> str: ...
+
+    def register(self, run_id: str) -> ModelVersion: ...
+
+    def aliased(self, alias: Alias) -> ModelVersion | None: ...
+
+    def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None: ...
+
+    def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None: ...
+
+    def load(self, version: ModelVersion) -> UpliftModel: ...
 
 
 class Outbox(Protocol):

@@ -371,6 +371,34 @@ class Outreach(Rule):
     stop_for_harm: bool = True
 
 
+class Uplift(Rule):
+    """How campaigns that choose by uplift learn whom treatment moves.
+
+    Each of ``learners`` is cross-fitted over ``folds`` of the customers. Policies are compared where they may treat
+    ``budget_share`` of them; intervals come from ``resamples`` draws.
+    """
+
+    learners: Annotated[list[str], Field(min_length=1)] = [
+        "s_logistic",
+        "t_logistic",
+        "x_logistic",
+        "dr_logistic",
+        "r_logistic",
+        "class_logistic",
+        "s_lightgbm",
+        "t_lightgbm",
+        "x_lightgbm",
+        "dr_lightgbm",
+        "r_lightgbm",
+        "class_lightgbm",
+        "response",
+        "churn_risk",
+    ]
+    budget_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    resamples: Annotated[int, Field(ge=100)] = 1000
+
+
 class Recommendations(Rule):
     """How many ``products`` each customer is shown, chosen from the purchases of the last ``lookback_days``."""
 
@@ -391,4 +419,5 @@ class Rules(Rule):
     scoring: Scoring
     fairness: Fairness | None = None
     outreach: Outreach = Outreach()
+    uplift: Uplift = Uplift()
     recommendations: Recommendations = Recommendations()

@@ -20,7 +20,12 @@ class Settings(BaseSettings):
     Every path below ``home`` is derived from it, so that one variable moves all that Holdfast writes.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,  # docker-compose.yml passes a variable that is not set as an empty one
+    )
 
     project: Path = Field(default_factory=_checkout, description="folder with dags/, feature_repo/, config/, sources/")
     home: Annotated[Path, Field(default_factory=lambda: _checkout() / "var", description="all that is written")]
@@ -86,6 +91,11 @@ class Settings(BaseSettings):
         description="JSON object: SQLAlchemy URLs of the shop's databases by the names that source mappings use",
     )
     loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
+    listen: str | None = Field(
+        default=None,
+        description="address that `holdfast preferences serve` and `holdfast mailbox` listen on; default: "
+        "loopback. In a container 0.0.0.0",
+    )
     approval: Literal["ask", "auto"] = Field(
         default="ask",
         description="who lets a model that passed the gate become champion: a person, or nobody",
@@ -97,6 +107,10 @@ class Settings(BaseSettings):
     airflow_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
     feast_port: Annotated[int, Field(ge=1, le=65535)] = 6566
+
+    @property
+    def listens_on(self) -> str:
+        return self.listen or self.loopback
 
     @property
     def rules_file(self) -> Path:

@@ -23,6 +23,16 @@ class Window:
         return self.start <= moment < self.end
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC. Raises ValueError for one without a zone, or outside the years 1 to 9999 in UTC."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time outside the years 1 to 9999 in UTC") from error
+
+
 def instant(day: date, zone: ZoneInfo) -> datetime:
     """The UTC instant at which the shop's calendar day ``day`` begins."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

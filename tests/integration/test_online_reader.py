@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from holdfast.adapters.feature_store import CARD_SERVICE, FeastStore
-from holdfast.adapters.online.configured import reader
-from holdfast.adapters.online.layout import moment, timestamp, value, values
+from holdfast.adapters.online.configured import reader, writer
+from holdfast.adapters.online.layout import Rows, moment, timestamp, value, values
 from holdfast.adapters.online.redis_reader import RedisReader
 from holdfast.errors import FeatureStoreError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
@@ -175,13 +175,12 @@ def test_a_redis_that_falls_silent_or_refuses_is_given_up_in_time(words: bytes) 
             asyncio.run(once())
 
 
-def test_a_connection_that_was_lost_is_opened_anew(filled: tuple[str, FeastStore]) -> None:
-    url, store = filled
-    if not url.startswith("redis"):
-        return  # SQLite keeps none
+def test_a_connection_that_was_lost_is_opened_anew(redis_url: str) -> None:
     import redis
 
-    asked = Asked(store.sdk.project, {FAMILIES[0].view: ()})
+    url, at = f"{redis_url}/8", instant(NOVEMBER, ZONE)
+    asked = Asked("holdfast", {FAMILIES[0].view: ()})
+    writer(url).write("holdfast", [Rows(FAMILIES[0].view, at, at, ["007"], {"x": pa.array([1.0])})])
 
     async def story() -> list[list[Any]]:
         ours = reader(url)
@@ -198,7 +197,7 @@ def test_a_connection_that_was_lost_is_opened_anew(filled: tuple[str, FeastStore
         return [*before, *after]
 
     rows = asyncio.run(story())
-    assert rows[0] == rows[1] == [instant(NOVEMBER, ZONE).timestamp()]
+    assert rows[0] == rows[1] == [at.timestamp()]
 
 
 def test_what_is_written_reads_back_cell_by_cell() -> None:

@@ -4,22 +4,27 @@ import multiprocessing
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry
+from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry, uplift_of
+from holdfast.effect.learners import learner
+from holdfast.effect.uplift_model import UpliftRun, fit_model
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model.approval import Approval
 from holdfast.model.promotion import Check, Verdict
-from holdfast.model.record import CandidateRun, ModelVersion
+from holdfast.model.record import CandidateRun, FeatureService, ModelVersion
 from holdfast.ports import ModelRegistry
 from tests.fakes.candidate_run import FEATURES, ROWS, SERVICE, candidate_run
+from tests.fakes.randomised import trial
 from tests.fakes.registry import FakeRegistry
 
 PASSED = Verdict((Check("simple rules", True, "better than rhythm_rule"),))
@@ -232,3 +237,43 @@ def test_a_run_that_breaks_off_is_marked_failed(mlflow_registry: MlflowRegistry,
     client = MlflowClient()
     experiment = client.get_experiment_by_name(MODEL_NAME)
     assert [one.info.status for one in client.search_runs([experiment.experiment_id])] == ["FAILED"]
+
+
+def test_uplift_models_have_a_name_of_their_own_and_are_stored_without_pickle(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    url, artifacts = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts"
+    on = trial(600, seed=1)
+    model = fit_model(learner("x_lightgbm"), on, (-0.05,))
+    uplift_run = UpliftRun(
+        candidate="x_lightgbm",
+        cutoff=date(2017, 11, 26),
+        trained_to=date(2017, 11, 26),
+        rules="{}",
+        model=model,
+        service=FeatureService("churn_model_v1", on.features),
+        parameters={"rows": 600},
+        lake_versions={"orders": 12},
+        example=pd.DataFrame([dict.fromkeys(on.features, 0.0)]),
+        plots={},
+    )
+    registry = MlflowRegistry(url, artifacts, nullcontext, uplift_of("win_back"))
+    version = registry.register(registry.log(uplift_run))
+    registry.judge(version, PASSED, "a story")
+    registry.decide(version, YES, None)
+    champion = registry.aliased("champion")
+    assert champion is not None
+    rows = pd.DataFrame(on.values, columns=list(on.features))
+    again = registry.load(champion)
+    assert again.answers(rows).equals(model.answers(rows))
+    assert again.harms(again.uplifts(rows)).any()
+    assert not [path for path in artifacts.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert MlflowRegistry(url, artifacts, nullcontext, uplift_of("welcome")).aliased("champion") is None
+    assert MlflowRegistry(url, artifacts, nullcontext).aliased("champion") is None
+
+    import mlflow
+
+    mlflow.set_tracking_uri(url)
+    served = mlflow.pyfunc.load_model(f"models:/holdfast-uplift-win_back/{champion.version}")
+    assert served.predict(rows)["uplift_mail"].tolist() == model.answers(rows)["uplift_mail"].tolist()

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from holdfast.adapters import stack
+from holdfast.adapters import processes, stack
 from holdfast.errors import HoldfastError, SettingsError
 from holdfast.settings import Settings
 from tests.browser.chromium import Watch, chromium
@@ -60,7 +60,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = start(tmp_path_factory.mktemp("stack") / "home", free_ports())
     yield up
     up.process.send_signal(signal.SIGTERM)
-    up.process.wait(stack.STOP_SECONDS + 20)
+    up.process.wait(processes.STOP_SECONDS + 20)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +207,11 @@ def test_the_preference_page_is_served_and_knows_no_forged_link(up: Up) -> None:
     assert "This page does not exist" in text
 
 
+def test_the_look_up_api_is_there_and_opens_with_a_key_alone(up: Up) -> None:
+    assert answer(up.url("LOOKUP", "/readyz"))[0] == 200
+    assert answer(up.url("LOOKUP", "/v1/customers/7"))[0] == 401
+
+
 def test_mail_handed_to_the_stack_is_kept_in_its_mailbox(up: Up) -> None:
     with smtplib.SMTP("127.0.0.1", up.ports["SMTP"]) as client:
         client.sendmail("care@shop.example", "anna@shop.example", "Subject: kept\r\n\r\nHello")
@@ -248,7 +253,7 @@ def test_ctrl_c_stops_everything_and_leaves_nothing_behind(up: Up) -> None:
     """The last test on this stack: it ends it."""
     everything = up.descendants()
     up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(stack.STOP_SECONDS + 20) == 0
+    assert up.process.wait(processes.STOP_SECONDS + 20) == 0
     assert up.printed.rstrip().endswith("All stopped.")
     assert [process for process in everything if alive(process)] == []
 
@@ -282,9 +287,9 @@ def settings(home: Path, **changes: Any) -> Settings:
     return Settings(home=home, **changes)
 
 
-def made_of(monkeypatch: pytest.MonkeyPatch, *services: stack.Service) -> None:
+def made_of(monkeypatch: pytest.MonkeyPatch, *services: processes.Service) -> None:
     monkeypatch.setattr(stack, "services", lambda _: list(services))
-    monkeypatch.setattr(stack, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.5)
 
 
 def test_a_service_that_will_not_stop_is_killed_with_the_tasks_it_has_started(
@@ -292,7 +297,7 @@ def test_a_service_that_will_not_stop_is_killed_with_the_tasks_it_has_started(
 ) -> None:
     port = free_ports()["MLFLOW"]
     command = (sys.executable, "-c", STUBBORN, str(port))
-    made_of(monkeypatch, stack.Service("mlflow", command, f"http://127.0.0.1:{port}/", port))
+    made_of(monkeypatch, processes.Service("mlflow", command, f"http://127.0.0.1:{port}/", port))
     with stack.running(settings(tmp_path, smtp_port=free_ports()["SMTP"])) as running:
         task = psutil.Process(int((tmp_path / "logs" / "mlflow.log").read_text().split()[1]))
         assert os.getpgid(task.pid) != os.getpgid(running.children[0].process.pid)
@@ -303,8 +308,8 @@ def test_a_service_that_will_not_stop_is_killed_with_the_tasks_it_has_started(
 def test_a_second_ctrl_c_kills_at_once_what_will_not_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_ports()["MLFLOW"]
     command = (sys.executable, "-c", STUBBORN, str(port))
-    made_of(monkeypatch, stack.Service("mlflow", command, f"http://127.0.0.1:{port}/", port))
-    monkeypatch.setattr(stack, "STOP_SECONDS", 600)
+    made_of(monkeypatch, processes.Service("mlflow", command, f"http://127.0.0.1:{port}/", port))
+    monkeypatch.setattr(processes, "STOP_SECONDS", 600)
     impatient = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     stopped = pytest.raises(KeyboardInterrupt)
     with stopped, stack.running(settings(tmp_path, smtp_port=free_ports()["SMTP"])) as running:
@@ -315,18 +320,18 @@ def test_a_second_ctrl_c_kills_at_once_what_will_not_stop(tmp_path: Path, monkey
 def test_a_service_that_dies_while_all_is_well_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_ports()["FEAST"]
     command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
-    made_of(monkeypatch, stack.Service("feast", command, f"http://127.0.0.1:{port}/", port))
+    made_of(monkeypatch, processes.Service("feast", command, f"http://127.0.0.1:{port}/", port))
     told = pytest.raises(HoldfastError, match=r"feast ended with code -9, so everything was stopped")
     with told, stack.running(settings(tmp_path, smtp_port=free_ports()["SMTP"])) as running:
         running.children[0].process.kill()
-        stack.watch(running.children)
+        processes.watch(running.children)
 
 
 def test_a_service_that_does_not_come_up_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = (sys.executable, "-c", "raise SystemExit('no such database')")
-    made_of(monkeypatch, stack.Service("mlflow", command, "http://127.0.0.1:9/"))
+    made_of(monkeypatch, processes.Service("mlflow", command, "http://127.0.0.1:9/"))
     told = pytest.raises(HoldfastError, match=r"mlflow ended with code 1, .*'no such database'; more in .*mlflow\.log")
     with told, stack.running(settings(tmp_path, smtp_port=free_ports()["SMTP"])):
         pass

@@ -55,6 +55,9 @@ def meet(condition: Any, **columns: list[str]) -> list[bool]:
         ({"time": "a", "format": "epoch seconds"}, "1511704800", "2017-11-26T14:00:00.000000Z"),
         ({"time": "a", "format": "epoch milliseconds"}, "1511704800123", "2017-11-26T14:00:00.123000Z"),
         ({"time": "a", "format": "epoch seconds"}, "soon", "soon"),
+        ({"time": "a", "format": "epoch seconds"}, "9" * 20, "9" * 20),
+        ({"time": "a", "format": "epoch seconds"}, "9" * 17, "9" * 17),
+        ({"json_field": "a", "key": "n"}, '{"n": "\\ud800"}', ""),
         ({"json_field": "a", "key": "page"}, '{"page": " cart ", "n": 1.50}', "cart"),
         ({"json_field": "a", "key": "n"}, '{"n": 1.50}', "1.50"),
         ({"json_field": "a", "key": "n"}, '{"n": [1, 2]}', '["1", "2"]'),
@@ -99,6 +102,13 @@ def test_the_first_case_that_holds_gives_the_value() -> None:
 
 def test_rows_are_numbered_within_a_key_in_the_order_of_the_file() -> None:
     assert values({"row_number": ["order"]}, order=["a", "b", "a", "a"]) == ["1", "1", "2", "3"]
+
+
+def test_a_file_without_ids_has_its_rows_numbered_whichever_of_them_feed_a_table() -> None:
+    rows = pa.table({"visit": ["1", "0", "1"], "row": [2, 3, 4]})
+    expression = Expression.model_validate({"row_number": []})
+    assert evaluate(expression, rows).to_pylist() == ["1", "2", "3"]
+    assert evaluate(expression, rows.filter(pa.array([True, False, True]))).to_pylist() == ["1", "3"]
 
 
 def test_a_digest_is_equal_exactly_where_all_parts_are() -> None:

@@ -9,10 +9,17 @@ from holdfast.adapters.online.configured import feast_config
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
 
+_PRESETS = {
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "AIRFLOW__CORE__PARALLELISM": "2",
+}
+"""What a checkout on one machine wants; a deployment may say otherwise in its environment."""
+
 
 def variables(settings: Settings) -> dict[str, str]:
     """Every variable a process of this deployment needs; ``holdfast env`` prints them as shell exports."""
     return {
+        **{name: os.environ.get(name, value) for name, value in _PRESETS.items()},
         "HOLDFAST_PROJECT": str(settings.project),
         "HOLDFAST_HOME": str(settings.home),
         "FEAST_REGISTRY_URL": settings.feast_registry,
@@ -22,8 +29,6 @@ def variables(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.project / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "MLFLOW_TRACKING_URI": settings.mlflow,
         "MLFLOW_REGISTRY_URI": settings.mlflow,

@@ -53,7 +53,7 @@ def promised(root: Path, manifest: str) -> list[Promise]:
 def _content(root: Path, manifest: str) -> dict[str, Any]:
     try:
         content = json.loads((root / manifest).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{manifest}: not readable as JSON ({error}). Deliver the manifest again.") from error
     if not isinstance(content, dict):
         raise SourceError(f"{manifest}: holds no JSON object. Deliver the manifest again.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as package_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from holdfast.adapters.storage import storing
+from holdfast.effect.uplift_model import LOADERS, UpliftModel, UpliftRun
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
@@ -22,33 +24,63 @@ from holdfast.model.served import ServedModel
 from holdfast.ports import Alias
 
 MODEL_NAME = "holdfast-churn"
-_MODEL_DESCRIPTION = (
-    "Probability that a customer places no order within the horizon after the cutoff. "
-    "`champion` scores; `challenger` is the latest that asked for its place; `previous` was champion before."
-)
+_ALIASES = "`champion` scores; `challenger` is the latest that asked for its place; `previous` was champion before."
 _RULES = "rules.json"
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 # Named here, so that MLflow does not spend seconds on finding them out by loading the model in a new process.
 _REQUIREMENTS = ("holdfast", "lightgbm", "numpy", "pandas", "scikit-learn", "skops")
 
 
-class MlflowRegistry:
-    """The ModelRegistry port on an MLflow tracking server or database (``url``).
+_Model = TypeVar("_Model", ServedModel, UpliftModel)
 
-    Artefacts go below ``artifacts_dir``, which is fixed when the experiment is first created. MLflow moves one alias at
-    a time, whatever it was before; ``alone`` gives a context that one process at a time is in, for moving two.
+
+@dataclass(frozen=True)
+class Kind(Generic[_Model]):
+    """What is registered under a name: models of one class."""
+
+    name: str
+    description: str
+    model: type[_Model]
+
+
+CHURN = Kind(
+    MODEL_NAME,
+    f"Probability that a customer places no order within the horizon after the cutoff. {_ALIASES}",
+    ServedModel,
+)
+
+
+def uplift_of(campaign: str) -> Kind[UpliftModel]:
+    """The uplift models of a campaign."""
+    name = f"holdfast-uplift-{campaign}"
+    return Kind(name, f"What each arm of {campaign} adds to a customer's chance of staying. {_ALIASES}", UpliftModel)
+
+
+class MlflowRegistry(Generic[_Model]):
+    """The ModelRegistry and UpliftRegistry ports on an MLflow tracking server or database (``url``), for one ``kind``.
+
+    Artefacts go below ``artifacts_dir``, or where the server keeps them (None); that is fixed when the experiment is
+    first created. MLflow moves one alias at a time, whatever it was before; ``alone`` gives a context that one process
+    at a time is in, for moving two.
     """
 
-    def __init__(self, url: str, artifacts_dir: Path, alone: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self,
+        url: str,
+        artifacts_dir: Path | None,
+        alone: Callable[[], AbstractContextManager[object]],
+        kind: Kind[_Model] = CHURN,  # type: ignore[assignment]
+    ) -> None:
+        self._kind: Kind[_Model] = kind
         self._url = url
         self._artifacts_dir = artifacts_dir
         self._alone = alone
 
-    def log(self, run: CandidateRun) -> str:
-        with storing(self._artifacts_dir):
+    def log(self, run: CandidateRun | UpliftRun) -> str:
+        with storing(self._artifacts_dir or self._url):
             return self._log(run)
 
-    def _log(self, run: CandidateRun) -> str:
+    def _log(self, run: CandidateRun | UpliftRun) -> str:
         mlflow = self._mlflow()
         tags = {
             "candidate": run.candidate,
@@ -69,7 +101,6 @@ class MlflowRegistry:
             ) as started,
         ):
             mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics({**_metrics(run), **run.figures})
             mlflow.set_tags({f"note.{name}": text for name, text in run.notes.items()})
             images = Path(work) / "plots"
             images.mkdir()
@@ -80,29 +111,32 @@ class MlflowRegistry:
                 mlflow.log_text(text, path)
             files = Path(work) / "model"
             mlflow.set_tag("sha256", artifacts.save(run.model, files))
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(_PYFUNC),
                 artifacts={"model": str(files)},
-                signature=_signature(run.model.features),
+                signature=_signature(run.model),
                 input_example=run.example,
                 pip_requirements=[f"{name}=={package_version(name)}" for name in _REQUIREMENTS],
             )
+            # After the model: to one logged later MLflow copies a run's metrics, with a request for each.
+            figures = {**(_metrics(run) if isinstance(run, CandidateRun) else {}), **run.figures}
+            mlflow.log_metrics(figures, model_id=logged.model_id)
         run_id: str = started.info.run_id
         return run_id
 
     def register(self, run_id: str) -> ModelVersion:
         client = self._client()
-        known = client.search_model_versions(f"name='{MODEL_NAME}' and run_id='{run_id}'")
+        known = client.search_model_versions(f"name='{self._kind.name}' and run_id='{run_id}'")
         registered = known[0] if known else self._create_version(run_id)
-        client.set_registered_model_alias(MODEL_NAME, "challenger", registered.version)
+        client.set_registered_model_alias(self._kind.name, "challenger", registered.version)
         return _version(registered)
 
     def aliased(self, alias: Alias) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _version(self._client().get_model_version_by_alias(MODEL_NAME, alias))
+            return _version(self._client().get_model_version_by_alias(self._kind.name, alias))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None  # neither the model nor the alias exists before the first promotion
@@ -118,15 +152,19 @@ class MlflowRegistry:
                 raise ModelError("no model is champion yet. Name a version, or run the train DAG first.")
             return champion
         try:
-            return _version(self._client().get_model_version(MODEL_NAME, number))
+            return _version(self._client().get_model_version(self._kind.name, number))
         except MlflowException as error:
-            raise ModelError(f"{MODEL_NAME} has no version {number!r}. `holdfast model show` lists them.") from error
+            raise ModelError(
+                f"{self._kind.name} has no version {number!r}. `holdfast model show` lists them."
+            ) from error
 
     def judge(self, version: ModelVersion, verdict: Verdict, story: str) -> None:
         client = self._client()
-        client.update_model_version(MODEL_NAME, version.version, description=story)
-        client.set_model_version_tag(MODEL_NAME, version.version, "gate", "passed" if verdict.passed else "not passed")
-        client.set_model_version_tag(MODEL_NAME, version.version, "verdict", verdict.reason)
+        client.update_model_version(self._kind.name, version.version, description=story)
+        client.set_model_version_tag(
+            self._kind.name, version.version, "gate", "passed" if verdict.passed else "not passed"
+        )
+        client.set_model_version_tag(self._kind.name, version.version, "verdict", verdict.reason)
 
     def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None:
         with self._alone():
@@ -136,7 +174,7 @@ class MlflowRegistry:
             if decision.approved and (champion.version if champion else None) != replacing:
                 raise ModelError(
                     f"version {version.version} was weighed against {_named(replacing)}, but {_named(champion)} is the "
-                    "champion now: another promotion or a rollback came between. Run the train DAG again."
+                    "champion now: another promotion or a rollback came between. Run the DAG that trained it again."
                 )
             self._note(version, "decision", str(decision))
             if decision.approved:
@@ -155,16 +193,16 @@ class MlflowRegistry:
         """The alias champion moves last: until then nothing has changed for those who score."""
         client = self._client()
         if champion is not None:
-            client.set_registered_model_alias(MODEL_NAME, "previous", champion.version)
-        client.set_registered_model_alias(MODEL_NAME, "champion", version.version)
+            client.set_registered_model_alias(self._kind.name, "previous", champion.version)
+        client.set_registered_model_alias(self._kind.name, "champion", version.version)
 
     def _note(self, version: ModelVersion, name: str, told: str) -> None:
         """Put it on the version as a tag, and at the end of its story."""
         client = self._client()
-        story = client.get_model_version(MODEL_NAME, version.version).description or ""
-        client.set_model_version_tag(MODEL_NAME, version.version, name, told)
+        story = client.get_model_version(self._kind.name, version.version).description or ""
+        client.set_model_version_tag(self._kind.name, version.version, name, told)
         line = f"{name.replace('_', ' ').capitalize()}: {told}."
-        client.update_model_version(MODEL_NAME, version.version, description=f"{story.rstrip()}\n\n{line}\n")
+        client.update_model_version(self._kind.name, version.version, description=f"{story.rstrip()}\n\n{line}\n")
 
     def record(self, version: ModelVersion) -> RunRecord:
         mlflow = self._mlflow()
@@ -181,19 +219,21 @@ class MlflowRegistry:
         except (mlflow.exceptions.MlflowException, OSError, KeyError) as error:
             raise ModelError(f"the record of version {version.version} lacks what made it: {error!r}") from error
 
-    def load(self, version: ModelVersion) -> ServedModel:
+    def load(self, version: ModelVersion) -> _Model:
         mlflow = self._mlflow()
         with TemporaryDirectory() as work:
             try:
                 stored = mlflow.artifacts.download_artifacts(
-                    f"models:/{MODEL_NAME}/{version.version}/artifacts/model", dst_path=work
+                    f"models:/{self._kind.name}/{version.version}/artifacts/model", dst_path=work
                 )
             except (mlflow.exceptions.MlflowException, OSError) as error:
-                raise ModelError(f"the files of {MODEL_NAME} version {version.version} are gone: {error}") from error
-            model = artifacts.load_verified(Path(stored), version.sha256)
-        if not isinstance(model, ServedModel):
+                raise ModelError(
+                    f"the files of {self._kind.name} version {version.version} are gone: {error}"
+                ) from error
+            model = artifacts.load_verified(Path(stored), version.sha256, LOADERS)
+        if not isinstance(model, self._kind.model):
             raise ModelError(
-                f"{MODEL_NAME} version {version.version} is a bare {model.format} model of an earlier Holdfast, "
+                f"{self._kind.name} version {version.version} is a bare {model.format} model of an earlier Holdfast, "
                 "without calibration and worth. Train again, and let the new version take its place."
             )
         return model
@@ -201,11 +241,11 @@ class MlflowRegistry:
     def _create_version(self, run_id: str) -> Any:
         client = self._client()
         run = client.get_run(run_id)
-        if not client.search_registered_models(f"name='{MODEL_NAME}'"):
-            client.create_registered_model(MODEL_NAME, description=_MODEL_DESCRIPTION)
+        if not client.search_registered_models(f"name='{self._kind.name}'"):
+            client.create_registered_model(self._kind.name, description=self._kind.description)
         kept = ("candidate", "cutoff", "trained_to", "code_version", "feature_service", "features", "sha256")
         return client.create_model_version(
-            MODEL_NAME,
+            self._kind.name,
             source=f"models:/{run.outputs.model_outputs[0].model_id}",
             run_id=run_id,
             model_id=run.outputs.model_outputs[0].model_id,
@@ -216,15 +256,16 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         client = self._client()
-        found = client.get_experiment_by_name(MODEL_NAME)
+        found = client.get_experiment_by_name(self._kind.name)
         if found is None:
             try:
-                created: str = client.create_experiment(MODEL_NAME, self._artifacts_dir.resolve().as_uri())
+                place = self._artifacts_dir.resolve().as_uri() if self._artifacts_dir else None
+                created: str = client.create_experiment(self._kind.name, place)
                 return created
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                found = client.get_experiment_by_name(MODEL_NAME)  # another candidate's task was faster
+                found = client.get_experiment_by_name(self._kind.name)  # another candidate's task was faster
         experiment_id: str = found.experiment_id
         return experiment_id
 
@@ -256,13 +297,14 @@ def _ends(group: str, intervals: Intervals) -> dict[str, float]:
     return ends
 
 
-def _signature(features: Sequence[str]) -> Any:
+def _signature(model: ServedModel | UpliftModel) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
+    answers = [f"uplift_{arm}" for arm in model.arms] if isinstance(model, UpliftModel) else ["probability"]
     return ModelSignature(
-        inputs=Schema([ColSpec("double", name) for name in features]),
-        outputs=Schema([ColSpec("double", "probability")]),
+        inputs=Schema([ColSpec("double", name) for name in model.features]),
+        outputs=Schema([ColSpec("double", name) for name in answers]),
     )
 
 

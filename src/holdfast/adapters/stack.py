@@ -8,40 +8,17 @@ import os
 import re
 import secrets
 import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
-
-import psutil
 
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.environment import for_child
+from holdfast.adapters.processes import Child, Service, supervised
 from holdfast.adapters.sink import mail_sink
-from holdfast.errors import HoldfastError, SettingsError
+from holdfast.errors import SettingsError
 from holdfast.settings import Settings
-
-START_SECONDS = 120
-STOP_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Service:
-    """A child process: its command, the page that answers once it is ready, and what it listens on (None: nothing).
-
-    Where ``health`` is a page about several services, ``part`` is the key of this one in it.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    health: str
-    port: int | None = None
-    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,24 +28,6 @@ class Address:
     name: str
     url: str
     note: str
-
-
-@dataclass(frozen=True)
-class Child:
-    """A service that was started, and the file that keeps what it prints."""
-
-    service: Service
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def require_running(self) -> None:
-        """Raise HoldfastError if it has ended."""
-        code = self.process.poll()
-        if code is not None:
-            raise HoldfastError(
-                f"{self.service.name} ended with code {code}, so everything was stopped. Its last words: "
-                f"{_last_line(self.log)!r}; more in {self.log}"
-            )
 
 
 @dataclass(frozen=True)
@@ -190,24 +149,14 @@ def running(settings: Settings) -> Iterator[Running]:
     require_free_ports(settings)
     password = _admin_password(settings)
     environment = for_child(settings, _airflow_variables(settings))
-    children: list[Child] = []
     mailbox = mail_sink(settings.mailbox, settings.loopback, settings.smtp_port)
-    with mailbox if mail_stays_here(settings) else contextlib.nullcontext():
-        try:
-            for service in services(settings):
-                children.append(_start(service, settings.logs, environment))
-            _await(children)
-            yield Running(_addresses(settings, password), children)
-        finally:
-            _stop(children)
-
-
-def watch(children: Sequence[Child]) -> NoReturn:
-    """Wait for as long as every child runs. Raises HoldfastError naming the first that ends by itself."""
-    while True:
-        for child in children:
-            child.require_running()
-        time.sleep(0.5)
+    with (
+        mailbox if mail_stays_here(settings) else contextlib.nullcontext(),
+        supervised(settings.logs, environment) as stack,
+    ):
+        children = stack.start(*services(settings))
+        stack.await_healthy(children)
+        yield Running(_addresses(settings, password), children)
 
 
 def _addresses(settings: Settings, password: str) -> list[Address]:
@@ -241,81 +190,3 @@ def _require_free(host: str, port: int, name: str) -> None:
                 f"{name} cannot listen on {host}:{port}: {error.strerror}. "
                 f"Stop what listens there, or set {variable} to a free port."
             ) from error
-
-
-def _start(service: Service, logs: Path, environment: Mapping[str, str]) -> Child:
-    logs.mkdir(parents=True, exist_ok=True)
-    path = logs / f"{service.name}.log"
-    with path.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-            service.command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,  # Ctrl-C reaches us alone, and all that a service starts is known by its session
-        )
-    return Child(service, process, path)
-
-
-def _await(children: Sequence[Child]) -> None:
-    """Until every service answers; raises HoldfastError as soon as one has ended, or when the time is up."""
-    deadline = time.monotonic() + START_SECONDS
-    waiting = list(children)
-    while waiting:
-        for child in children:
-            child.require_running()
-        waiting = [child for child in waiting if not _healthy(child.service)]
-        if waiting and time.monotonic() > deadline:
-            late = waiting[0]
-            raise HoldfastError(
-                f"{late.service.name} did not answer in {START_SECONDS} seconds, so everything was stopped; "
-                f"see {late.log}"
-            )
-        time.sleep(0.2)
-
-
-def _healthy(service: Service) -> bool:
-    try:
-        with urllib.request.urlopen(service.health, timeout=2) as answer:  # noqa: S310 - an address on loopback
-            told = answer.read()
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False
-    return service.part is None or json.loads(told)[service.part]["status"] == "healthy"
-
-
-def _stop(children: Sequence[Child]) -> None:
-    """Ask each service to end; after ``STOP_SECONDS``, or a second Ctrl-C, kill all that is left of their sessions.
-
-    Airflow's tasks have process groups of their own, so a session is what holds a service's processes together.
-    """
-    deadline = time.monotonic() + STOP_SECONDS
-    try:
-        for child in reversed(children):
-            child.process.terminate()
-        for child in children:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
-    finally:
-        left = _members({child.process.pid for child in children})
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        for child in children:
-            child.process.wait()
-        psutil.wait_procs(left, timeout=STOP_SECONDS)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1].strip()[-300:] if lines else "nothing"
-
-
-def _members(sessions: set[int]) -> list[psutil.Process]:
-    """The processes of these sessions."""
-    members = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(process.pid) in sessions:
-                members.append(process)
-    return members

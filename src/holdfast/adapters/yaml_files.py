@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -18,7 +18,7 @@ _SECRET_KEY = re.compile(r"(?i)(password|passwd|passphrase|api_?key|access_?key|
 # A password inside a URL, and the forms that widespread services give to their keys.
 _SECRET_TEXT = re.compile(
     r"://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|"
-    r"\b(whsec_|sk_live_|xox[abp]-|gh[pousr]_|AKIA)[A-Za-z0-9+/=_-]{8,}"
+    r"\b(whsec_|sk_live_|xox[abp]-|gh[pousr]_|AKIA|hf_)[A-Za-z0-9+/=_-]{8,}"
 )
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -32,6 +32,8 @@ def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is written twice", key_node.start_mark)
         seen.add(key)
@@ -49,13 +51,17 @@ def load(path: Path, model: type[Model]) -> Model:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        literal = sorted(_literal_secrets(content))
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist. Create it, or point the settings at another file.") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}, byte {error.start}: not UTF-8. Save the file as UTF-8.") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML. {error}") from error
-    literal = sorted(_literal_secrets(content))
+    except ValueError as error:  # a date or a number that there is not, such as 2017-02-30
+        raise SettingsError(f"{path}: not valid YAML: {error}. Write the value in quotes if it is a text.") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: nested too deeply. Write it flatter.") from error
     if literal:
         raise SettingsError(
             "\n".join(

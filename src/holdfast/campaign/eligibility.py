@@ -33,8 +33,8 @@ _USUAL_LENGTH = 200
 class Reason(StrEnum):
     """Why a customer of the audience is not contacted.
 
-    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` and ``DO_NOT_DISTURB`` are the policy's own; the
-    last two can only arise between plan and send.
+    Up to ``BUDGET`` in the order in which the gate asks. ``NOT_CHOSEN`` and ``DO_NOT_DISTURB`` are the policy's own;
+    the last two can only arise between plan and send.
     """
 
     NO_CONTACT = "no_contact"

@@ -1,7 +1,7 @@
 """Who gets which arm when the budget does not reach everybody: the multiple-choice knapsack, by its prices.
 
-Each customer is given one arm at most. In place of the whole-numbered problem its Lagrangian dual is solved: a price for
-each limited thing (money, contacts, liability), at which everybody takes the arm that brings most after paying. The
+Each customer is given one arm at most. In place of the whole-numbered problem its Lagrangian dual is solved: a price
+for each limited thing (money, contacts, liability), at which everybody takes the arm that brings most after paying. The
 dual's value bounds what any choice can bring, so that each answer comes with how far from perfect it may be. Source: H.
 Kellerer, U. Pferschy, D. Pisinger, "Knapsack Problems", Springer 2004, chapter 11.
 """
@@ -50,8 +50,8 @@ def choose(values: Numbers, uses: Numbers, limits: Numbers) -> Choice:
     """Choose an arm, or none, for each customer, so that the sum of values is great within the limits.
 
     ``values`` has a row a customer and a column an arm: what it brings; one that brings nothing or is NaN is never
-    chosen. ``uses`` (customers or 1, arms, limits) is what each takes of each limit. Raises CampaignError for a negative
-    use or limit.
+    chosen. ``uses`` (customers or 1, arms, limits) is what each takes of each limit. Raises CampaignError for a
+    negative use or limit.
     """
     if (uses < 0).any() or (limits < 0).any():
         raise CampaignError("a cost or limit is negative, so that there is no budget to keep to")
@@ -176,5 +176,4 @@ def _upgraded(
 def _fits(uses: Numbers, limits: Numbers) -> NDArray[np.bool_]:
     """Which of the customers in this order the limits reach, until one does not fit."""
     sums = np.cumsum(uses, axis=0)
-    within: NDArray[np.bool_] = (sums <= limits + _SLACK).all(axis=1)
-    return within
+    return np.asarray((sums <= limits + _SLACK).all(axis=1), dtype=bool)

@@ -150,11 +150,11 @@ def _by_uplift(case: Case) -> Proposal:
     best = np.eye(len(arms))[np.where(chosen, found.arm, found.preferred)]
     explored = uniforms(f"{case.campaign_id}:explore", case.candidates["customer_id"].tolist()) < choice.explore
     odds = np.where(explored[:, None], np.where(barred, 0.0, case.weights), best)
-    return Proposal(merit, odds, barred.all(axis=1))
+    return Proposal(merit, odds, np.asarray(barred.all(axis=1)))
 
 
 def net_values(case: Case) -> Numbers:
-    """What each arm (a column) is predicted to bring of each candidate: churn averted × value × margin, less its cost."""
+    """What each arm (a column) is predicted to bring: churn averted × value × margin, less its cost."""
     effects = np.column_stack([case.column(f"uplift_{arm.name}") for arm in case.campaign.arms])
     costs = np.array([float(arm.cost) for arm in case.campaign.arms])
     return np.asarray(effects * (case.column("value") * case.margin)[:, None] - costs)

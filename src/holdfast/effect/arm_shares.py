@@ -1,8 +1,8 @@
 """How the arms of a campaign share the treated, by what each has brought: Thompson sampling, a segment at a time.
 
 In Thompson sampling an arm is given as often as it is probably the best. That probability is computed, not sampled, and
-each customer's arm is drawn by hash with it as the odds: so every propensity is exact, and the shares follow from the log
-alone. Source: O. Chapelle, L. Li, "An empirical evaluation of Thompson sampling", NIPS 2011; they find as well that
+each customer's arm is drawn by hash with it as the odds: so every propensity is exact, and the shares follow from the
+log alone. Source: O. Chapelle, L. Li, "An empirical evaluation of Thompson sampling", NIPS 2011; they find as well that
 outcomes that come late, in batches, do it little harm.
 """
 

@@ -27,7 +27,7 @@ def harmed_below(on: Randomised, effects: Matrix, folds: int, resamples: int, se
     plain = replace(on, worth=np.ones(len(on)), costs=np.zeros(len(on.arms)))
     everyone = on.overlap
     among, value = plain.only(everyone), scores(plain, folds)[everyone]
-    found = []
+    found: list[float | None] = []
     for place in range(1, len(on.arms) + 1):
         effect = effects[everyone, place - 1]
         order = np.sort(effect)
@@ -46,7 +46,7 @@ def harmed_below(on: Randomised, effects: Matrix, folds: int, resamples: int, se
             policy = nobody.copy()
             policy[group, 0], policy[group, place] = 0.0, 1.0
             policies[str(limit)] = policy
-        judged = gains(among, value, policies, nobody, resamples, seed)
+        judged = gains(among, value, policies, nobody, resamples=resamples, seed=seed)
         harmful = [limit for limit in groups if judged[str(limit)].interval.high < 0]
         found.append(max(harmful, default=None))
     return tuple(found)

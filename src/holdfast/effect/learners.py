@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +220,7 @@ class _Forest:
     forest: Any
     medians: Vector
 
-    form = "causal_forest"
+    form: ClassVar[str] = "causal_forest"
 
     def predict(self, values: Matrix) -> Vector:
         found: Vector = np.ravel(self.forest.predict(np.where(np.isnan(values), self.medians, values)))

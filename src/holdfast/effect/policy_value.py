@@ -52,7 +52,7 @@ class Gain:
 
 
 def gains(
-    on: Randomised, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, resamples: int, seed: int
+    on: Randomised, of: Matrix, policies: Mapping[str, Matrix], present: Matrix, *, resamples: int, seed: int
 ) -> Mapping[str, Gain]:
     """Each policy against the ``present`` one, on the same customers; ``of`` are their ``scores``.
 

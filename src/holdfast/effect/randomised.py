@@ -65,7 +65,7 @@ class Randomised:
             features=tuple(features),
             values=matrix(rows, features),
             arms=arms,
-            given=rows["arm"].map(places).to_numpy(np.int64),
+            given=np.asarray(rows["arm"].map(places), dtype=np.int64),
             chances=np.column_stack([np.broadcast_to(chances[name], len(rows)) for name in places]).astype(float),
             outcome=rows[outcome].to_numpy(float),
             binary=binary,

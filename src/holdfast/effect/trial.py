@@ -15,7 +15,7 @@ from holdfast.campaign.definition import CONTROL, CampaignRun
 from holdfast.errors import CampaignError
 from holdfast.windows import Window
 
-ASSIGNED = ("customer_id", "arm", "propensity", "probability", "value", "tier", "persona", "cost")
+ASSIGNED = ("customer_id", "arm", "propensity", "chances", "probability", "value", "tier", "persona", "cost")
 """Columns of a customer's assignment as it was logged when the campaign was planned."""
 
 REPORTED = ("exposed", "discount")
@@ -29,12 +29,13 @@ CUSTOMERS = (*ASSIGNED, *REPORTED, "contact_cost")
 class Trial:
     """A campaign run as an experiment, with one row of ``customers`` for each assigned customer, sorted by id.
 
-    ``customers`` holds ``CUSTOMERS``: customer_id; the arm assigned; ``propensity``, the probability with which chance
-    gave this very arm (NaN where chance had no part); ``probability`` of churn and ``value`` (expected spend within the
-    horizon) as they were scored, with tier and persona (NaN or None where nobody scored); ``cost``, what treating was
-    expected to cost; ``exposed``, whether a message was sent, or may have been; ``discount``, what the customer's
-    redeemed coupons of this run took off within the window; ``contact_cost``, what the messages that went out cost.
-    Everybody counts in the arm assigned, whatever was sent to whom (intention to treat).
+    ``customers`` holds ``CUSTOMERS``: customer_id; the arm assigned; ``propensity``, the probability with which
+    chance gave this very arm (NaN where chance had no part); ``chances``, the probability of each of the run's arms
+    in the order of its definition (None where it was not logged); ``probability`` of churn and ``value`` (expected
+    spend within the horizon) as they were scored, with tier and persona (NaN or None where nobody scored); ``cost``,
+    what treating was expected to cost; ``exposed``, whether a message was sent, or may have been; ``discount``, what
+    the customer's redeemed coupons of this run took off within the window; ``contact_cost``, what the messages that
+    went out cost. Everybody counts in the arm assigned, whatever was sent to whom (intention to treat).
 
     ``arms`` gives each treatment arm's cost of one message, control not among them. Outcomes are observed in
     ``window``, and covariates in ``before``, as many days up to the cutoff. ``margin`` is the share of a sale that the
@@ -130,6 +131,7 @@ def imported_trial(
     window, before = outcome_windows(cutoff, days, zone)
     arms = dict.fromkeys(sorted(set(assigned["arm"]) - {CONTROL}), contact_cost)
     customers = assigned[["customer_id", "arm", "propensity"]].assign(
+        chances=None,
         probability=np.nan,
         value=np.nan,
         tier=None,

@@ -71,7 +71,7 @@ def _figures(on: Comparison, order: Vector, weights: Matrix) -> dict[str, Vector
     best = _cumulated(on, np.where(on.treated, on.outcome, -on.outcome), weights).above_line()
     with np.errstate(divide="ignore", invalid="ignore"):
         qini = np.where(best > 0, own.above_line() / best, np.nan)
-    return {"qini": qini, "auuc": np.trapezoid(own.share * own.uplift, own.share, axis=1)}
+    return {"qini": qini, "auuc": np.asarray(np.trapezoid(own.share * own.uplift, own.share, axis=1))}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.campaign import knapsack
+from holdfast.campaign.definition import CONTROL
 from holdfast.effect.learners import Learner, learner
 from holdfast.effect.policy_value import Gain, gains, scores
 from holdfast.effect.randomised import Randomised
 from holdfast.effect.uplift_evaluation import Ranking, out_of_fold, rank
+from holdfast.errors import ModelError
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.promotion import Check, Verdict
 
@@ -42,10 +44,9 @@ class Terms:
 
 @dataclass(frozen=True)
 class Assessed:
-    """One learner: its ``effects`` out of fold (a column an arm), its ranking by arm, and what its policy gains."""
+    """One learner: its ranking by arm, what its policy gains, and the share of customers that it treats."""
 
     learner: Learner
-    effects: Matrix
     rankings: Mapping[str, Ranking]
     over_present: Gain
     over_random: Gain
@@ -65,53 +66,89 @@ class Assessment:
     verdict: Verdict
 
 
+def cross_fitted(on: Randomised, names: Sequence[str], terms: Terms) -> dict[str, Matrix]:
+    """Each learner's effects, out of fold."""
+    return {name: out_of_fold(learner(name), on, terms.folds) for name in names}
+
+
 def assess(
     on: Randomised,
-    names: Sequence[str],
+    effects: Mapping[str, Matrix],
     terms: Terms,
     *,
-    present: Vector | None = None,
-    present_name: str = "treating at random",
+    present: Matrix | None = None,
+    present_name: str = "the present policy",
     unit: str = "money",
 ) -> Assessment:
-    """Cross-fit the learners and hold their policies against the present one and against chance.
+    """Hold the policies of learners, by their out-of-fold ``effects``, against the present policy and against chance.
 
-    ``present`` is the merit by which the present policy takes customers (NaN: never), each arm alike; None is chance
-    itself. Raises ModelError when an arm or the control has nobody, or no learner could become champion.
+    ``present`` has the probabilities of the present policy (``by_merit``, ``policy_of``); None is chance itself. Raises
+    ModelError when no learner among them could become champion, or some arm has nobody to compare.
     """
     everyone = on.overlap
     among = on.only(everyone)
+    absent = [name for place, name in enumerate((CONTROL, *on.arms)) if not (among.given == place).any()]
+    if absent:
+        raise ModelError(
+            f"of those who could have been given any arm, nobody was given {', '.join(absent)}: there is nothing to "
+            "compare policies on. Wait for a run that draws all arms by chance"
+        )
     value = scores(on, terms.folds)[everyone]
-    entrants = [learner(name) for name in names]
-    effects = {one.name: out_of_fold(one, on, terms.folds)[everyone] for one in entrants}
-    policies = {one.name: policy_of(among, effects[one.name], terms.budget_share, rival=one.rival) for one in entrants}
-    chance = at_random(among, terms.budget_share)
-    standing = chance if present is None else by_merit(among, present[everyone], terms.budget_share)
-    rest = (terms.resamples, terms.seed)
+    entrants = [learner(name) for name in effects]
     contenders = [one.name for one in entrants if not one.rival and one.storable]
-    others = [one.name for one in entrants if one.name not in contenders]
-    over: list[dict[str, Gain]] = [{}, {}]
-    for found, rival in zip(over, (standing, chance), strict=True):
-        for group in (contenders, others):  # rivals are shown, and widen nobody's interval
-            if group:
-                found.update(gains(among, value, {name: policies[name] for name in group}, rival, *rest))
-    nobody = np.zeros_like(chance)
-    nobody[:, 0] = 1.0
+    if not contenders:
+        raise ModelError(f"none of {', '.join(effects)} can become champion: some only rank, some cannot be stored")
+    own = {name: found[everyone] for name, found in effects.items()}
+    policies = {one.name: policy_of(among, own[one.name], terms.budget_share, rival=one.rival) for one in entrants}
+    chance = at_random(among, terms.budget_share)
+    standing = chance if present is None else present[everyone]
+    nobody = at_random(among, 0.0)
+
+    def gained(names: Sequence[str], rival: Matrix) -> Mapping[str, Gain]:
+        some = {name: policies[name] for name in names}
+        return gains(among, value, some, rival, resamples=terms.resamples, seed=terms.seed) if some else {}
+
+    def over(rival: Matrix) -> dict[str, Gain]:
+        """The contenders at once; the others are shown, and widen nobody's interval."""
+        others = [name for name in policies if name not in contenders]
+        return {**gained(contenders, rival), **gained(others, rival)}
+
+    over_present, over_chance = over(standing), over(chance)
     assessed = tuple(
         Assessed(
             one,
-            effects[one.name],
-            _rankings(among, effects[one.name], terms),
-            over[0][one.name],
-            over[1][one.name],
+            _rankings(among, own[one.name], terms),
+            over_present[one.name],
+            over_chance[one.name],
             float(1 - policies[one.name][:, 0].mean()),
         )
         for one in entrants
     )
     best = max((one for one in assessed if one.learner.name in contenders), key=_surest)
-    against_chance = gains(among, value, {"random": chance}, nobody, *rest)["random"]
-    checks = _checks(among, best, len(contenders), present_name if present is not None else None, unit)
-    return Assessment(assessed, against_chance, best, Verdict(checks))
+    against_nobody = gains(among, value, {"": chance}, nobody, resamples=terms.resamples, seed=terms.seed)[""]
+    checks = _checks(among, best, len(contenders), None if present is None else present_name, unit)
+    return Assessment(assessed, against_nobody, best, Verdict(checks))
+
+
+def fresher(on: Randomised, effects: Matrix, champions: Matrix, terms: Terms, *, champion: str, unit: str) -> Check:
+    """Whether a model of more evidence is not surely worse than the champion, on customers neither has learned of.
+
+    It need not be better there: it has learned from all that the champion has and more, which makes it the better bet,
+    and what tells two good models apart is rarely there. That it surely beats having no model is asked apart.
+    """
+    everyone = on.overlap
+    if not everyone.any():
+        return Check("champion", False, f"no run has matured since {champion} learned from the last")
+    among, share = on.only(everyone), terms.budget_share
+    own, rival = (policy_of(among, found[everyone], share) for found in (effects, champions))
+    value = scores(on, terms.folds)[everyone]
+    gain = gains(among, value, {"own": own}, rival, resamples=terms.resamples, seed=terms.seed)["own"]
+    told = (
+        f"{'not surely' if gain.interval.high >= 0 else 'surely'} worse than {champion} on runs since it has learned: "
+        f"{1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval {1000 * gain.interval.low:+,.1f} to "
+        f"{1000 * gain.interval.high:+,.1f}"
+    )
+    return Check("champion", gain.interval.high >= 0, told)
 
 
 def policy_of(on: Randomised, effects: Matrix, share: float, *, rival: bool = False) -> Matrix:
@@ -163,26 +200,26 @@ def _rankings(on: Randomised, effects: Matrix, terms: Terms) -> dict[str, Rankin
 
 
 def _checks(on: Randomised, best: Assessed, among: int, present: str | None, unit: str) -> tuple[Check, ...]:
-    names = ("control", *on.arms)
+    names = (CONTROL, *on.arms)
     counts = {name: int((on.given == place).sum()) for place, name in enumerate(names)}
     fewest = min(counts, key=lambda name: counts[name])
     enough = counts[fewest] >= LEAST_CUSTOMERS
     amount = f"{counts[fewest]:,} customers of {fewest}" + ("" if enough else f", fewer than {LEAST_CUSTOMERS}")
+
+    def more_than(name: str, gain: Gain, rival: str) -> Check:
+        sure = gain.interval.low > 0
+        told = (
+            f"{best.learner.name} {'brings' if sure else 'is not shown to bring'} more than {rival} at the same "
+            f"budget: {1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval "
+            f"{1000 * gain.interval.low:+,.1f} to {1000 * gain.interval.high:+,.1f} over {among} learners at once"
+        )
+        return Check(name, sure, told)
+
     return (
         Check("evidence", enough, amount),
-        *((_more_than("present policy", best, best.over_present, present, among, unit),) if present else ()),
-        _more_than("chance", best, best.over_random, "treating at random", among, unit),
+        *((more_than("present policy", best.over_present, present),) if present else ()),
+        more_than("chance", best.over_random, "treating at random"),
     )
-
-
-def _more_than(name: str, best: Assessed, gain: Gain, rival: str, among: int, unit: str) -> Check:
-    sure = gain.interval.low > 0
-    told = (
-        f"{best.learner.name} {'brings' if sure else 'is not shown to bring'} more than {rival} at the same budget: "
-        f"{1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval {1000 * gain.interval.low:+,.1f} to "
-        f"{1000 * gain.interval.high:+,.1f} over {among} learners at once"
-    )
-    return Check(name, sure, told)
 
 
 def told(verdict: Verdict) -> str:
@@ -190,4 +227,9 @@ def told(verdict: Verdict) -> str:
     found = "; ".join(check.found for check in verdict.checks if check.passed == verdict.passed)
     if verdict.passed:
         return f"Accepted: {found}."
-    return f"Declined: {found}. The present policy stays."
+    return declined(found)
+
+
+def declined(why: str) -> str:
+    """How the product says no."""
+    return f"Declined: {why}. The present policy stays."

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 LARGEST_BATCH = 1_000
 
 CustomerId = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="the shop's own id, as it is")
+]
+FeatureNames = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=100)]],
+    Field(max_length=200, description="a feature's name, repeated for several; left out: all features"),
 ]
 Money = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="in the shop's currency")]
 
@@ -136,6 +140,14 @@ class Health(_Answer):
 
     status: str
     waiting_for: list[str] = []
+
+
+def parameter(name: str, place: str, kind: TypeAdapter[Any]) -> dict[str, Any]:
+    """The documentation of a parameter, from the type that reads it."""
+    schema = kind.json_schema()
+    return {"name": name, "in": place, "required": place == "path", "description": schema.pop("description")} | {
+        "schema": schema
+    }
 
 
 def as_json_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any, TypeVar
 
 import msgspec
-from fastapi import APIRouter, FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from holdfast.access import Scope
 from holdfast.errors import FeatureStoreError, HoldfastError, StoreUnavailableError
 from holdfast.lookup import answers
-from holdfast.lookup.answers import LARGEST_BATCH, CustomerId
+from holdfast.lookup.answers import LARGEST_BATCH, CustomerId, FeatureNames, parameter
 from holdfast.lookup.customers import Lookup
 from holdfast.lookup.door import Door, Guarded, granted, guarded_by
 from holdfast.lookup.problems import Problem, ProblemError, of_http, responses
@@ -31,12 +34,19 @@ KEYS_SECONDS = 2.0
 """How often keys are read anew: a revoked one is refused, and a new one known, after this long at the latest."""
 REGISTRY_SECONDS = 30.0
 READINESS_SECONDS = 1.0
+THREAD_SECONDS = 0.001
 LARGEST_BODY = 1_000_000
 """Bytes of a request's body that are read at most."""
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
 PER_TOKEN = 100
 """A batch counts as one request for every so many customers begun."""
+
+FAULTS_TOLD = 20
+"""Of all that is wrong with a request, what is told."""
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 VERSION = "1.0.0"
 _JSON = "application/json"
@@ -47,13 +57,35 @@ _ALWAYS = (
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-FeatureNames = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=100)]],
-    Query(alias="feature", max_length=200, description="a feature's name, repeated for several; default: all"),
-]
+_CUSTOMER_ID: TypeAdapter[str] = TypeAdapter(CustomerId)
+_FEATURE_NAMES: TypeAdapter[list[str]] = TypeAdapter(FeatureNames)
+_OF_A_CUSTOMER = parameter("customer_id", "path", _CUSTOMER_ID)
+_OF_FEATURES = parameter("feature", "query", _FEATURE_NAMES)
 
 _encode = msgspec.json.Encoder().encode
 router = APIRouter(route_class=Guarded)
+
+
+class LookupApp(FastAPI):
+    """Leads a request straight to its guarded route, which answers whatever happens; the others take FastAPI's way.
+
+    What lies on that way (a stack of contexts, two layers that catch errors) takes longer than the look-up itself.
+    """
+
+    def behind_the_door(self) -> None:
+        """To be called when all routes have been added."""
+        self._guarded = [route for route in self.routes if isinstance(route, Guarded)]
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for route in self._guarded:
+                match, found = route.matches(scope)
+                if match is not Match.NONE:
+                    scope.update(found)
+                    scope["app"] = self
+                    await route.handle(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
 
 
 def create_app(lookup: Lookup, door: Door, registry: Callable[[], Served]) -> FastAPI:
@@ -74,6 +106,8 @@ def create_app(lookup: Lookup, door: Door, registry: Callable[[], Served]) -> Fa
             asyncio.create_task(_every(REGISTRY_SECONDS, door, "registry", read_registry)),
             asyncio.create_task(door.journal.keep_flushing()),
         ]
+        # A thread that has read offers waits this long at most until the loop lets go of the interpreter.
+        sys.setswitchinterval(THREAD_SECONDS)
         # What has been loaded by now stays: the collector need not look at it again while requests wait.
         gc.collect()
         gc.freeze()
@@ -85,7 +119,7 @@ def create_app(lookup: Lookup, door: Door, registry: Callable[[], Served]) -> Fa
             await lookup.close()
             door.journal.flush()
 
-    app = FastAPI(title="Holdfast look-up", version=VERSION, lifespan=lifespan, openapi_url=None)
+    app = LookupApp(title="Holdfast look-up", version=VERSION, lifespan=lifespan, openapi_url=None)
     app.state.lookup, app.state.door, app.state.readiness = lookup, door, _Readiness(lookup, door)
     app.include_router(router)
     app.add_api_route("/healthz", healthz, response_model=answers.Health, tags=["health"])
@@ -98,7 +132,7 @@ def create_app(lookup: Lookup, door: Door, registry: Callable[[], Served]) -> Fa
     )
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.behind_the_door()
     return app
 
 
@@ -133,13 +167,13 @@ def _answer(told: Any) -> Response:
     "/v1/customers/{customer_id}",
     response_model=answers.Customer,
     responses=responses(*_ALWAYS, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
-    openapi_extra=guarded_by(Scope.SCORES),
+    openapi_extra=guarded_by(Scope.SCORES) | {"parameters": [_OF_A_CUSTOMER]},
     tags=["customers"],
     summary="A customer's score, tier, reasons and persona, and the offers in force",
 )
-async def customer(request: Request, customer_id: CustomerId) -> Response:
+async def customer(request: Request) -> Response:
     """A score that has passed its time to live says `fresh: false`. Offers are told to keys of scope `offers`."""
-    grant = granted(request)
+    grant, customer_id = granted(request), _customer_id(request)
     [found] = await _lookup(request).customers([customer_id], offers=Scope.OFFERS in grant.key.scopes)
     if found is None:
         raise _nobody(request)
@@ -159,7 +193,7 @@ async def customer(request: Request, customer_id: CustomerId) -> Response:
 async def batch(request: Request) -> Response:
     """Counts as one request for every hundred customers begun."""
     grant = granted(request)
-    wanted = _read(answers.Batch, await _body(request)).customer_ids
+    wanted = _valid(answers.Batch.model_validate_json, await _body(request)).customer_ids
     extra = (len(wanted) - 1) // PER_TOKEN
     if extra:
         request.app.state.door.charge(grant, extra)
@@ -173,13 +207,14 @@ async def batch(request: Request) -> Response:
     "/v1/customers/{customer_id}/features",
     response_model=answers.CustomerFeatures,
     responses=responses(*_ALWAYS, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
-    openapi_extra=guarded_by(Scope.FEATURES),
+    openapi_extra=guarded_by(Scope.FEATURES) | {"parameters": [_OF_A_CUSTOMER, _OF_FEATURES]},
     tags=["features"],
     summary="A customer's features, all or those named",
 )
-async def customer_features(request: Request, customer_id: CustomerId, names: FeatureNames = []) -> Response:  # noqa: B006
+async def customer_features(request: Request) -> Response:
     """Each view says since when and until when its values count. A name that no feature has is 404."""
-    lookup = _lookup(request)
+    lookup, customer_id = _lookup(request), _customer_id(request)
+    names = _valid(_FEATURE_NAMES.validate_python, request.query_params.getlist("feature"), "feature")
     unknown = lookup.shelf.unknown(names)
     if unknown:
         raise ProblemError(
@@ -311,17 +346,25 @@ def _count_stale(request: Request, score: dict[str, Any] | None) -> None:
         request.app.state.door.metrics.stale(1)
 
 
-def _read(model: type[answers.Batch], body: bytes) -> answers.Batch:
+def _customer_id(request: Request) -> str:
+    return _valid(_CUSTOMER_ID.validate_python, request.path_params["customer_id"], "customer_id")
+
+
+def _valid(read: Callable[[Given], Read], given: Given, *place: str) -> Read:
+    """What was given, as described. Raises ProblemError that says where it is not.
+
+    What was sent is not repeated: it may name a customer.
+    """
     try:
-        return model.model_validate_json(body)
+        return read(given)
     except ValidationError as error:
-        raise _not_as_described(error.errors(include_url=False, include_context=False)) from error
-
-
-def _not_as_described(errors: Any) -> ProblemError:
-    """What is wrong and where. What was sent is not repeated: it may name a customer."""
-    faults = [{"field": ".".join(map(str, one["loc"])), "fault": one["msg"]} for one in list(errors)[:20]]
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not as described", more={"faults": faults})
+        faults = [
+            {"field": ".".join(map(str, (*place, *one["loc"]))), "fault": one["msg"]}
+            for one in error.errors(include_url=False, include_context=False, include_input=False)[:FAULTS_TOLD]
+        ]
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not as described", more={"faults": faults}
+        ) from error
 
 
 async def _body(request: Request) -> bytes:
@@ -351,8 +394,3 @@ async def _problem(_request: Request, error: Exception) -> Response:
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     return of_http(error).response()
-
-
-async def _invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    return _not_as_described(error.errors()).response()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from holdfast.errors import ModelError
 from holdfast.model.bgnbd import BgNbdModel
@@ -20,11 +21,19 @@ from holdfast.model.served import ServedModel
 _MANIFEST = "model.json"
 
 
+class Storable(Protocol):
+    """A model that writes itself into an existing directory, without pickle, in a format of its own."""
+
+    format: ClassVar[str]
+
+    def save(self, directory: Path) -> None: ...
+
+
 def _load(form: str, directory: Path) -> FittedModel:
-    return _LOADERS[form](directory)
+    return LOADERS[form](directory)
 
 
-_LOADERS: dict[str, Callable[[Path], FittedModel]] = {
+LOADERS: dict[str, Callable[[Path], FittedModel]] = {
     Blend.format: lambda directory: Blend.load(directory, _load),
     BgNbdModel.format: BgNbdModel.load,
     BoostedTrees.format: BoostedTrees.load,
@@ -33,9 +42,10 @@ _LOADERS: dict[str, Callable[[Path], FittedModel]] = {
     LogisticModel.format: LogisticModel.load,
     ServedModel.format: lambda directory: ServedModel.load(directory, _load),
 }
+"""How churn models are loaded, by format."""
 
 
-def save(model: FittedModel, directory: Path) -> str:
+def save(model: Storable, directory: Path) -> str:
     """Write the model into a new directory and return its fingerprint."""
     directory.mkdir(parents=True)
     model.save(directory)
@@ -43,17 +53,17 @@ def save(model: FittedModel, directory: Path) -> str:
     return fingerprint(directory)
 
 
-def load(directory: Path) -> FittedModel:
-    """The model in a directory written by ``save``."""
+def load(directory: Path, loaders: Mapping[str, Callable[[Path], Any]] = LOADERS) -> Any:
+    """The model in a directory written by ``save``, if it is of one of these formats."""
     try:
         manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
-        loader = _LOADERS[manifest["format"]]
+        loader = loaders[manifest["format"]]
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{directory} holds no model that this version of Holdfast can load: {error!r}") from error
     return loader(directory)
 
 
-def load_verified(directory: Path, expected: str) -> FittedModel:
+def load_verified(directory: Path, expected: str, loaders: Mapping[str, Callable[[Path], Any]] = LOADERS) -> Any:
     """The model in ``directory``, after its files proved to be those that were fingerprinted.
 
     Raises ModelError, before anything is parsed, when a file was changed, added, removed or renamed.
@@ -64,7 +74,7 @@ def load_verified(directory: Path, expected: str) -> FittedModel:
             f"the model files in {directory} have SHA-256 {found}, but {expected} was recorded at registration: "
             "they were changed since. Do not use them; train again, or put the registered files back."
         )
-    return load(directory)
+    return load(directory, loaders)
 
 
 def fingerprint(directory: Path) -> str:

@@ -185,7 +185,13 @@ class Planning:
             )
         tx.add(run, selection, coupons, messages)
         counted = _tally(selection.assigned["arm"])
-        tx.log(run.planned_at, "planner", "campaign.plan", run.id, {"definition": campaign.digest, "arms": counted})
+        tx.log(
+            run.planned_at,
+            "planner",
+            "campaign.plan",
+            run.id,
+            {"definition": campaign.digest, "arms": counted, "chosen_by": run.chosen_by},
+        )
 
     def _contexts(self, run: CampaignRun, arm: Arm, treated: pd.DataFrame) -> list[dict[str, Any] | None]:
         """What each message knows of its customer; None where it is nothing."""
@@ -304,14 +310,12 @@ def _in_audience(scores: pd.DataFrame, audience: Audience) -> pd.Series:
 
 def _chosen_by(case: policy.Case, candidates: pd.DataFrame) -> str:
     """The policy in force, in words."""
-    own, campaign = case.campaign.policy.by, case.campaign
-    if own != "uplift":
-        told = own
-    elif case.has_uplift:
+    name, told = case.campaign.name, str(case.in_force.by)
+    if case.in_force.by == "uplift":
         versions = sorted(set(candidates["uplift_version"].dropna()))
-        told = f"uplift, by version {', '.join(versions)} of the uplift model of {campaign.name}"
-    else:
-        told = f"{case.in_force.by}, since no uplift model of {campaign.name} with these arms is champion yet"
+        told += f", by version {', '.join(versions)} of the uplift model of {name}"
+    elif case.campaign.policy.by == "uplift":
+        told += f", since no uplift model of {name} with these arms is champion yet"
     return told + ("; arms by learned shares" if case.shares else "")
 
 

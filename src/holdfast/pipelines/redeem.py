@@ -11,8 +11,9 @@ from decimal import Decimal, InvalidOperation
 from holdfast.campaign.offers import Balance, Redeemed, RedemptionReport
 from holdfast.errors import SourceError
 from holdfast.ports import Operations
+from holdfast.windows import in_utc
 
-_LONGEST_CODE = 60
+_LONGEST_CODE, _LONGEST_ID = 60, 200
 _COLUMNS = ("redemption_id", "code", "redeemed_at", "basket", "discount")
 
 
@@ -64,13 +65,21 @@ def report_of(row: Mapping[str, str | None], where: str) -> RedemptionReport:
     if missing:
         raise SourceError(f"{where}: {', '.join(missing)} missing. A redemption needs {', '.join(_COLUMNS)}.")
     text = {name: (row[name] or "").strip() for name in _COLUMNS}
+    order = (row.get("order_id") or "").strip() or None
+    for name, word, longest in (
+        ("redemption_id", text["redemption_id"], _LONGEST_ID),
+        ("code", text["code"], _LONGEST_CODE),
+        ("order_id", order or "", _LONGEST_ID),
+    ):
+        if len(word) > longest or not word.isprintable():
+            raise SourceError(f"{where}: {name} {word[:80]!r} is none: at most {longest} printable characters")
     return RedemptionReport(
         id=text["redemption_id"],
         code=text["code"],
         redeemed_at=_instant(text["redeemed_at"], where),
         basket=_money(text["basket"], "basket", where),
         discount=_money(text["discount"], "discount", where),
-        order_id=(row.get("order_id") or "").strip() or None,
+        order_id=order,
     )
 
 
@@ -97,7 +106,10 @@ def _instant(text: str, where: str) -> datetime:
         raise SourceError(f"{where}: redeemed_at {text!r} is no time; write it as 2017-11-26T17:00:00Z") from error
     if at.tzinfo is None:
         raise SourceError(f"{where}: redeemed_at {text!r} has no zone; write it as 2017-11-26T17:00:00Z")
-    return at
+    try:
+        return in_utc(at)
+    except ValueError as error:
+        raise SourceError(f"{where}: redeemed_at {text!r} is {error}; write it as 2017-11-26T17:00:00Z") from error
 
 
 def _money(text: str, name: str, where: str) -> Decimal:

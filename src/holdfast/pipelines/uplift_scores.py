@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
+from holdfast import dataset
+from holdfast.campaign import knapsack, policy
 from holdfast.campaign.definition import Campaign
-from holdfast.ports import Lake
+from holdfast.errors import MissingDataError
+from holdfast.features.catalog import MODEL_SERVICE, present
+from holdfast.model.matrix import Matrix
+from holdfast.model.record import FeatureService, ModelVersion, unserved
+from holdfast.ports import Alias, FeatureStore, Lake, UpliftRegistry
+from holdfast.rules import Rules
 
 UPLIFTS = "uplifts"
 """The lake table of predicted effects, one row a cutoff, campaign, customer and arm.
@@ -16,8 +30,11 @@ UPLIFTS = "uplifts"
 ARM_SHARES = "arm_shares"
 """The lake table of learned shares, one row a campaign, cutoff of learning, segment and arm.
 
-``share`` is the arm's part of the treated; ``effect`` and ``error`` are what it brought a customer beyond the control in
-matured runs, in money, with its standard error; ``customers`` is how many those runs treated with it."""
+``share`` is the arm's part of the treated; ``effect`` and ``error`` are what it brought a customer beyond the control
+in the matured ``runs``, in money, with its standard error; ``customers`` is how many those runs treated with it."""
+
+
+_BUDGETS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0])
 
 
 def predicted(lake: Lake, campaign: Campaign, cutoff: str) -> pd.DataFrame:
@@ -40,7 +57,7 @@ def predicted(lake: Lake, campaign: Campaign, cutoff: str) -> pd.DataFrame:
 
 
 def shares_in_force(lake: Lake, campaign: Campaign, cutoff: str) -> dict[str, tuple[float, ...]]:
-    """By segment, the shares of the campaign's arms as last learned at or before ``cutoff``; none where there are none."""
+    """By segment, the shares of the campaign's arms as last learned at or before ``cutoff``, if they were."""
     if campaign.arm_shares is None or not lake.exists(ARM_SHARES):
         return {}
     rows = lake.read(ARM_SHARES, where={"campaign": [campaign.name]})
@@ -53,3 +70,97 @@ def shares_in_force(lake: Lake, campaign: Campaign, cutoff: str) -> dict[str, tu
         if set(arms) == set(by_arm):
             found[str(segment)] = tuple(float(by_arm[arm]) for arm in arms)
     return found
+
+
+def budget_points(campaign: Campaign, values: Matrix) -> list[knapsack.BudgetPoint]:
+    """What the campaign's money, and shares and multiples of it, would bring: ``values`` by customer and arm."""
+    limits, uses = policy.budget_uses(campaign)
+    return knapsack.budget_curve(values, uses[None], limits, _BUDGETS)
+
+
+def budget_of(lake: Lake, campaign: Campaign, cutoff: str, margin: float) -> list[knapsack.BudgetPoint]:
+    """``budget_points`` of all who are scored and of the campaign's tiers; the send gate is not asked.
+
+    Raises MissingDataError where no uplift model of the campaign has scored the cutoff.
+    """
+    known = predicted(lake, campaign, cutoff)
+    if "uplift_version" not in known:
+        raise MissingDataError(
+            f"no uplift model of {campaign.name} has scored {cutoff}. Run the learn DAG, then the score DAG."
+        )
+    scores = lake.read("scores", columns=["customer_id", "tier", "probability", "value"], where={"cutoff": [cutoff]})
+    meant = scores[scores["tier"].isin([tier.value for tier in campaign.audience.tiers])]
+    case = policy.Case(meant.merge(known, on="customer_id"), campaign, campaign.name, margin)
+    return budget_points(campaign, np.where(policy.harmed(case), np.nan, policy.net_values(case)))
+
+
+@dataclass(frozen=True)
+class BudgetCurve:
+    """What budgets would bring, and where it is drawn."""
+
+    points: list[knapsack.BudgetPoint]
+    picture: Path
+
+
+@dataclass(frozen=True)
+class UpliftStanding:
+    """A campaign's uplift models by alias, and its arms' learned shares as of the latest learning (``ARM_SHARES``)."""
+
+    models: Mapping[Alias, ModelVersion]
+    shares: pd.DataFrame
+
+
+def standing_uplift(lake: Lake, registry: UpliftRegistry, campaign: Campaign) -> UpliftStanding:
+    """What has been learned of the campaign so far."""
+    aliases: tuple[Alias, ...] = ("champion", "previous", "challenger")
+    held = {alias: version for alias in aliases if (version := registry.aliased(alias)) is not None}
+    shares = lake.read(ARM_SHARES, where={"campaign": [campaign.name]}) if lake.exists(ARM_SHARES) else pd.DataFrame()
+    return UpliftStanding(held, shares[shares["cutoff"] == shares["cutoff"].max()] if len(shares) else shares)
+
+
+@dataclass(frozen=True)
+class UpliftScoring:
+    """Predicts the effect of every arm on every customer who is active at a cutoff, for planning."""
+
+    lake: Lake
+    store: FeatureStore
+    registry: Callable[[str], UpliftRegistry]
+    rules: Rules
+
+    def score(self, campaign: Campaign, cutoff: str) -> dict[str, Any]:
+        """By the campaign's champion, in the place of earlier predictions; without one, nothing is predicted.
+
+        Returns how many customers it was predicted for, and why for nobody.
+        """
+        registry = self.registry(campaign.name)
+        champion = registry.aliased("champion")
+        where = {"cutoff": [cutoff], "campaign": [campaign.name]}
+        told = {"campaign": campaign.name, "customers": 0}
+        if champion is None:
+            return {**told, "why": f"no uplift model of {campaign.name} is champion yet"}
+        known = self.store.snapshot(date.fromisoformat(cutoff))
+        why = unserved(champion, FeatureService(MODEL_SERVICE, tuple(present(known))))
+        if why is not None:
+            if self.lake.exists(UPLIFTS):
+                self.lake.replace(UPLIFTS, self.lake.read(UPLIFTS).head(0), where=where)
+            return {**told, "why": f"{why}. Run the learn DAG"}
+        rows = dataset.active(known, self.rules.population.active_days)
+        model = registry.load(champion)
+        uplifts = model.uplifts(rows)
+        harms = model.harms(uplifts)
+        found = [
+            pd.DataFrame(
+                {
+                    "customer_id": rows["customer_id"].to_numpy(object),
+                    "arm": arm,
+                    "uplift": uplifts[:, place],
+                    "harms": harms[:, place],
+                }
+            )
+            for place, arm in enumerate(model.arms)
+        ]
+        stamped = pd.concat(found, ignore_index=True).assign(
+            cutoff=cutoff, campaign=campaign.name, model_version=champion.version
+        )
+        self.lake.replace(UPLIFTS, stamped, where=where)
+        return {**told, "customers": len(rows), "version": champion.version, "why": None}

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.campaign.feedback import Feedback as FeedbackKind
 from holdfast.campaign.offers import RedemptionReport
@@ -25,15 +25,24 @@ from holdfast.pipelines.redeem import redeem
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.ports import Operations
 from holdfast.public import page
+from holdfast.public.guard import ROOM, Guard
 from holdfast.public.words import language
+from holdfast.windows import in_utc
 
 LARGEST_FORM, LARGEST_REPORT = 10_000, 100_000
 """Bytes of a request's body that are read at most."""
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
+OWN_SITE = ("same-origin", "none")
+"""Where the page's own form comes from, by ``Sec-Fetch-Site``. Another site would have to know the token, which is what
+protects the form; should one ever get hold of a link, a browser still does not choose in the customer's name. Mail
+providers' one click is a request of their own, from anywhere: it is not asked."""
 
 Money = Annotated[Decimal, Field(ge=0, le=100_000_000, decimal_places=2)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""PostgreSQL keeps no NUL."""
+Word = Annotated[Text, Field(min_length=1, max_length=200)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class _Report(BaseModel):
@@ -44,9 +53,9 @@ class _Report(BaseModel):
     id: Word
     reference: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     kind: FeedbackKind
-    occurred_at: AwareDatetime
+    occurred_at: Moment
     permanent: bool = False
-    detail: Annotated[str, Field(max_length=500)] | None = None
+    detail: Annotated[Text, Field(max_length=500)] | None = None
 
 
 class _Redemption(BaseModel):
@@ -55,8 +64,8 @@ class _Redemption(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     redemption_id: Word
-    code: Annotated[str, Field(min_length=1, max_length=60)]
-    redeemed_at: AwareDatetime
+    code: Annotated[Text, Field(min_length=1, max_length=60)]
+    redeemed_at: Moment
     basket: Money
     discount: Money
     order_id: Word | None = None
@@ -102,14 +111,15 @@ def redemption_hook(operations: Operations) -> Hook:
 
 
 def create_app(
-    shop: str, preferences: Preferences, hooks: Mapping[str, Inbound], clock: Callable[[], datetime]
+    shop: str, preferences: Preferences, hooks: Mapping[str, Inbound], clock: Callable[[], datetime], room: int = ROOM
 ) -> FastAPI:
     """The app for ``shop``; ``hooks`` are the signed ones by their path below ``/hooks/``."""
     app = FastAPI(title="Holdfast preferences", openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, room=room)
 
     def missing(request: Request) -> Response:
         words = language(request.query_params.get("lang"), request.headers.get("accept-language"))
-        return HTMLResponse(page.missing(shop, words), status_code=404, headers=page.HEADERS)
+        return HTMLResponse(page.missing(shop, words), status_code=404)
 
     @app.exception_handler(404)
     def _not_found(request: Request, _error: Exception) -> Response:
@@ -138,10 +148,12 @@ def create_app(
         action = f"../preferences/{token}" + (f"?lang={words}" if asked else "")
         saved = "saved" in request.query_params
         html = page.preferences(shop, standing, words, action=action, saved=saved)
-        return HTMLResponse(html, headers=page.HEADERS)
+        return HTMLResponse(html)
 
     @app.post("/preferences/{token}")
     async def choose(request: Request, token: str) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") not in OWN_SITE:
+            return PlainTextResponse("another site's form", status_code=403)
         form = parse_qs((await _body(request, LARGEST_FORM)).decode("utf-8", "replace"))
         if "stop" in form:
             done = await run_in_threadpool(preferences.object, token, clock())
@@ -152,7 +164,7 @@ def create_app(
             return missing(request)
         asked = request.query_params.get("lang")
         back = f"{token}?saved" + (f"&lang={language(asked)}" if asked else "")
-        return RedirectResponse(back, status_code=303, headers=page.HEADERS)
+        return RedirectResponse(back, status_code=303)
 
     @app.post("/unsubscribe/{token}")
     async def one_click(request: Request, token: str) -> Response:
@@ -161,7 +173,7 @@ def create_app(
             return missing(request)
         if not await run_in_threadpool(preferences.stop, token, clock()):
             return missing(request)
-        return PlainTextResponse("unsubscribed", headers=page.HEADERS)
+        return PlainTextResponse("unsubscribed")
 
     @app.post("/hooks/{name:path}")
     async def hook(request: Request, name: str) -> Response:

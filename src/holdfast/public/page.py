@@ -7,16 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from holdfast.pipelines.replies import Standing
 from holdfast.public.words import WORDS
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",  # the address itself is the key
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-}
-
 
 def preferences(shop: str, standing: Standing, language: str, *, action: str, saved: bool) -> str:
     """The page; its form posts to ``action``, and ``saved`` confirms a choice just made."""

@@ -38,6 +38,10 @@ ARM = {"name": "coupon", "message": MESSAGE, "offer": AMOUNT}
         ("cost_per_contact", "0.00001", "cost_per_contact", "4 decimal places"),
         ("arms", [], "arms", "give at least one"),
         ("arms", [ARM, ARM], "arms", "two arms are called coupon"),
+        ("arm_shares", {"floor": 0.6}, "floor", "less than or equal to 0.5"),
+        ("arm_shares", {"segments": "age"}, "segments", "'tier' or 'persona'"),
+        ("policy", {"by": "uplift", "explore": 0}, "explore", "greater than 0"),
+        ("policy", {"by": "uplift", "until": {"by": "uplift"}}, "until", "'risk', 'value_at_risk'"),
         ("arms", [ARM | {"name": "control"}], "name", "choose another name"),
         ("policy", {"by": "magic"}, "policy", "'random'"),
         ("policy", {"by": "random", "at_least": 0.6, "below": 0.2}, "random", "must be greater than at_least"),
@@ -95,3 +99,11 @@ def test_the_digest_changes_with_the_definition_and_survives_storage() -> None:
 
 def test_the_campaign_that_ships_is_valid(project) -> None:
     assert load(project / "campaigns" / "win_back.yaml", Campaign).name == "win_back"
+
+
+def test_shares_of_one_arm_and_floors_that_leave_nothing_to_learn_are_refused() -> None:
+    with pytest.raises(ValidationError, match="arm_shares: there is one arm only"):
+        campaign(arm_shares={"floor": 0.1})
+    three = [ARM | {"name": name} for name in ("a", "b", "c")]
+    with pytest.raises(ValidationError, match=r"arm_shares.floor 0.4 for each of 3 arms .* 0.333 is the most"):
+        campaign(arms=three, arm_shares={"floor": 0.4})

@@ -72,7 +72,7 @@ def test_aipw_tells_the_truth_of_a_policy_that_nobody_followed() -> None:
     helped = np.sign(on.values[:, 0]) > 0
     policy = np.column_stack([~helped, helped]).astype(float)
     nobody = np.column_stack([np.ones(len(on)), np.zeros(len(on))])
-    gain = gains(on, scores(on, 3), {"helped": policy}, nobody, 300, 0)["helped"]
+    gain = gains(on, scores(on, 3), {"helped": policy}, nobody, resamples=300, seed=0)["helped"]
     assert gain.interval.low < 0.1 < gain.interval.high
     assert gain.interval.high - gain.interval.low < 0.05
 
@@ -81,7 +81,7 @@ def test_net_value_counts_worth_and_cost() -> None:
     on = trial(20_000, seed=3, cost=0.5)
     everybody = at_random(on, 1.0)
     nobody = at_random(on, 0.0)
-    gain = gains(on, scores(on, 3), {"all": everybody}, nobody, 100, 0)["all"]
+    gain = gains(on, scores(on, 3), {"all": everybody}, nobody, resamples=100, seed=0)["all"]
     assert gain.value == pytest.approx(-0.5, abs=0.03)  # no effect on average, and the cost of everybody
 
 
@@ -90,6 +90,6 @@ def test_many_policies_compared_at_once_have_wider_intervals_than_one() -> None:
     rng = np.random.default_rng(0)
     value, chance = scores(on, 3), at_random(on, 0.5)
     many = {str(i): np.column_stack([1 - drawn, drawn]) for i in range(20) if len(drawn := rng.random(len(on)).round())}
-    one = gains(on, value, {"0": many["0"]}, chance, 500, 0)["0"].interval
-    all_ = gains(on, value, many, chance, 500, 0)["0"].interval
+    one = gains(on, value, {"0": many["0"]}, chance, resamples=500, seed=0)["0"].interval
+    all_ = gains(on, value, many, chance, resamples=500, seed=0)["0"].interval
     assert all_.high - all_.low > 1.2 * (one.high - one.low)

@@ -74,5 +74,5 @@ def refuse_oversized_zip(content: bytes, name: str) -> None:
                 with archive.open(member) as unpacked:
                     while part := unpacked.read(_CHUNK):
                         bounds.count(len(part))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise SourceError(f"{name}: not readable as a workbook ({error}). Save and deliver it again.") from error

@@ -13,7 +13,8 @@ import pyarrow.csv as pacsv
 from holdfast.adapters.files.rows import FIRST_ROW, place, refuse_columns, without_blank
 from holdfast.contract import RowRule
 from holdfast.errors import SourceError
-from holdfast.mapping import ROW, Format
+from holdfast.expressions import ROW
+from holdfast.mapping import Format
 from holdfast.ports import BrokenRow, FileContent
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -27,7 +28,7 @@ def read(content: bytes, form: Format, name: str) -> FileContent:
     """
     plain = decoded(content, form, name).encode()
     _refuse_stray_quotes(plain, form.delimiter, name)
-    columns = next(csv.reader(io.StringIO(plain.decode()), delimiter=form.delimiter))
+    columns = _header(plain.decode(), form.delimiter, name)
     refuse_columns(columns, name)
     bad: list[pacsv.InvalidRow] = []
 
@@ -61,6 +62,13 @@ def read(content: bytes, form: Format, name: str) -> FileContent:
         if row.text.strip()
     )
     return FileContent(without_blank(table.append_column(ROW, pa.array(numbers, pa.int64()))), broken)
+
+
+def _header(text: str, delimiter: str, name: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except (csv.Error, StopIteration) as error:
+        raise SourceError(f"{name}, line 1: no header ({error or 'nothing'}). Export the file again.") from error
 
 
 def form_of(content: bytes) -> Format:

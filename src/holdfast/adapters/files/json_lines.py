@@ -49,7 +49,9 @@ def _members(line: str) -> dict[str, str]:
     if any(isinstance(value, dict | list) for value in found.values()):
         nested = json.loads(line)
         found = {name: nested[name] if isinstance(value, dict | list) else value for name, value in found.items()}
-    return {name: _text(value) for name, value in found.items()}
+    members = {name: _text(value) for name, value in found.items()}
+    "".join((*members, *members.values())).encode()  # half a character (an unpaired surrogate) is no text
+    return members
 
 
 def _without_repeated_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

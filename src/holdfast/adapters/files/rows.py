@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.errors import SourceError
-from holdfast.mapping import ROW
+from holdfast.expressions import ROW
 
 FIRST_ROW = 2
 """Number of the first row below the header."""

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+from hiredis import HiredisError, ProtocolError, Reader, ReplyError, pack_command
+
 from holdfast.adapters.online.layout import entity_keys, moment, value
 from holdfast.adapters.online.redis_rows import hash_field
 from holdfast.errors import FeatureStoreError
@@ -52,8 +54,6 @@ class RedisReader:
             self._connection.give_up(ConnectionError("closed"))
 
     async def _ask(self, packed: bytes, answers: int) -> list[Any]:
-        from hiredis import HiredisError, ReplyError
-
         try:
             connection = self._connection
             if connection is None or connection.closed:
@@ -77,8 +77,6 @@ class RedisReader:
         self._opening = None
 
     async def _connect(self) -> _Connection:
-        from hiredis import ReplyError, pack_command
-
         parts = urlsplit(self._url)
         async with asyncio.timeout(self._timeout):
             _, connection = await asyncio.get_running_loop().create_connection(
@@ -87,7 +85,7 @@ class RedisReader:
                 parts.port or _PORT,
                 ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
             )
-        first: list[tuple[str, ...]] = [("SELECT", parts.path.strip("/"))]
+        first: list[Any] = [("SELECT", parts.path.strip("/"))]
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
             first.insert(0, ("AUTH", *user, unquote(parts.password)))
@@ -145,8 +143,6 @@ class _Connection(asyncio.Protocol):
     """One connection, on which requests are answered in their order."""
 
     def __init__(self) -> None:
-        from hiredis import Reader
-
         self._reader = Reader()
         self._waiting: deque[_Waiting] = deque()
         self._transport: asyncio.Transport | None = None
@@ -183,8 +179,6 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        from hiredis import ProtocolError
-
         reader, waiting = self._reader, self._waiting
         reader.feed(data)
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, bindparam, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from holdfast.access import ApiKey, Scope, require_room
 from holdfast.adapters.operations import audit, database
@@ -68,24 +69,49 @@ class KeyDatabase:
 
 
 class EntitlementDatabase:
-    """``ports.Entitlements`` behind one engine."""
+    """``ports.Entitlements`` behind one engine, on a connection that it keeps: one thread may use it at a time.
+
+    A connection that was lost since the last question is opened anew.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._kept: Connection | None = None
 
     def in_force(self, customers: Sequence[str], at: datetime) -> Mapping[str, Sequence[Entitlement]]:
         found: dict[str, list[Entitlement]] = {}
-        with _explained(), database.reading(self._engine) as connection:
-            for start in range(0, len(customers), _AT_ONCE):
-                some = customers[start : start + _AT_ONCE]
-                for row in connection.execute(_IN_FORCE, {"customers": some, "at": at}):
-                    valid = Window(row.valid_from, row.valid_to)
-                    terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
-                    one = Entitlement(row.campaign_id, Coupon(row.customer_id, row.code, terms))
-                    found.setdefault(row.customer_id, []).append(one)
+        for start in range(0, len(customers), _AT_ONCE):
+            for row in self._rows({"customers": customers[start : start + _AT_ONCE], "at": at}):
+                valid = Window(row.valid_from, row.valid_to)
+                terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
+                one = Entitlement(row.campaign_id, Coupon(row.customer_id, row.code, terms))
+                found.setdefault(row.customer_id, []).append(one)
         for several in found.values():
             several.sort(key=lambda one: (one.coupon.terms.valid.end, one.coupon.code))
         return found
+
+    def _rows(self, asked: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        with _explained():
+            try:
+                return self._ask(asked)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return self._ask(asked)
+
+    def _ask(self, asked: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        if self._kept is None:
+            self._kept = self._engine.connect()
+            if self._kept.dialect.name == "postgresql":  # one statement is a transaction: no round trips around it
+                self._kept = self._kept.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            rows = self._kept.execute(_IN_FORCE, asked).all()
+            self._kept.rollback()  # the next question must see what has been committed since
+        except SQLAlchemyError:
+            kept, self._kept = self._kept, None
+            kept.close()
+            raise
+        return rows
 
 
 @contextmanager
