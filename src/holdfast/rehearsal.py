@@ -35,12 +35,12 @@ from holdfast.adapters import clock
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.simulated_files import land_day, notice, write_parts
 from holdfast.adapters.sink import mail_sink
-from holdfast.campaign.definition import CONTROL, Arm, Campaign
+from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.signing import key_of, new_secret, sign
 from holdfast.errors import HoldfastError, SettingsError
+from holdfast.pipelines.rehearse_campaign import treatment_of
 from holdfast.settings import Settings
 from holdfast.simulator.comparison import Compared, true_effect
-from holdfast.simulator.lives import Treatment
 from holdfast.simulator.mail import Received, understand
 from holdfast.simulator.rows import customer_ids
 from holdfast.simulator.shop import SimulatedShop, Used
@@ -87,19 +87,6 @@ class Act:
 
 
 Tell = Callable[[str], None]
-
-
-def treatment_of(arm: Arm) -> Treatment:
-    """The arm as its customers see it."""
-    offer = arm.offer
-    if offer is None:
-        return Treatment()
-    return Treatment(
-        discount=float(offer.largest_discount),
-        minimum_basket=float(offer.minimum_basket),
-        percent=float(offer.percent) if offer.kind == "percent" else None,
-        valid_days=offer.valid_days,
-    )
 
 
 @contextmanager
