@@ -1,4 +1,4 @@
-"""Readout and learned policies held against simulated shops' truth: python benchmarks/rehearsal_scores.py PART [SEEDS].
+"""Readout and learned policies held against simulated shops' truth: python -m benchmarks.rehearsal_scores PART [SEEDS].
 
 PART is ``coverage`` (intervals, false claims) or ``policies`` (what the learned policy brings beside others). Rewrites
 results/rehearsal_PART.json as it goes. All figures are of simulated shops.

@@ -35,6 +35,7 @@ def home(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--customers", str(CUSTOMERS), "--history", str(HISTORY), "--campaigns", "1", "--ingest-days", "28"]
     ours = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    holdfast = Path(sys.executable).parent / "holdfast"
     done = subprocess.run(
         [
             Path(sys.executable).parent / "holdfast",
