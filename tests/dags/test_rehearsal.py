@@ -37,14 +37,7 @@ def home(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     holdfast = Path(sys.executable).parent / "holdfast"
     done = subprocess.run(
-        [
-            Path(sys.executable).parent / "holdfast",
-            "rehearse",
-            folder / "home",
-            *options,
-            "--rules",
-            folder / "rules.yaml",
-        ],
+        [holdfast, "rehearse", folder / "home", *options, "--rules", folder / "rules.yaml"],
         env=environment,
         capture_output=True,
         text=True,

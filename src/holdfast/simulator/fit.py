@@ -48,7 +48,7 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
     # The mean logarithm of a Weibull variable of mean 1 lies below 0 by what its shape says.
     offset = -_EULER / shape - float(gammaln(1 + 1 / shape))
     prices = lines.loc[lines["quantity"] > 0, "amount"] / lines.loc[lines["quantity"] > 0, "quantity"]
-    prices = np.log(prices[prices > 0])
+    log_prices = np.log(prices[prices > 0].to_numpy(float))
     per_order = lines.groupby("order_id").size()
     update = {
         "name": f"{shop} ({LABEL})",
@@ -68,8 +68,8 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
         "basket": assumed.basket.model_copy(
             update={
                 "lines": float(np.clip(per_order.mean(), 1, 4)),
-                "price": float(np.exp(prices.median()) * per_order.mean() / np.clip(per_order.mean(), 1, 4)),
-                "price_spread": float(prices.std()),
+                "price": float(np.exp(np.median(log_prices)) * per_order.mean() / np.clip(per_order.mean(), 1, 4)),
+                "price_spread": float(log_prices.std()),
             }
         ),
     }
@@ -78,4 +78,5 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
 
 def _factors(weekdays: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     counts = np.bincount(weekdays, minlength=7).astype(float)
-    return np.clip(counts / counts.mean(), 0.05, 20)
+    factors: npt.NDArray[np.float64] = np.clip(counts / counts.mean(), 0.05, 20)
+    return factors
