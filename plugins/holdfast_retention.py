@@ -39,7 +39,9 @@ def effect(name: str) -> Response:
     """One of the pages of measured effects, by its file name."""
     pages = {page.name: page for page in (Settings().reports / "effect").glob("*.html")}
     if name not in pages:  # only what is in the folder: a name never becomes a path
-        return HTMLResponse("<p>No such page: the <code>measure</code> DAG writes them.</p>", status_code=404)
+        return HTMLResponse(
+            "<p>No such page: the <code>measure</code> DAG writes them.</p>", status_code=404, headers=HEADERS
+        )
     return FileResponse(pages[name], media_type="text/html", headers=HEADERS)
 
 

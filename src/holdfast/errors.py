@@ -67,6 +67,10 @@ class CampaignError(HoldfastError):
     """A campaign's definition or state does not allow what was asked."""
 
 
+class NobodyAssignedError(CampaignError):
+    """A campaign run or imported campaign assigned nobody, so that there is no effect to read."""
+
+
 class PrivacyError(HoldfastError):
     """A person's right cannot be served yet."""
 

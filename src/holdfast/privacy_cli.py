@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from holdfast import terminal
+from holdfast.errors import MissingDataError
 
 app = typer.Typer(no_args_is_help=True, help="Tell customers what is held about them, erase them, renew keys.")
 _command = terminal.commands_of(app)
@@ -54,6 +56,28 @@ def erase(
         )
 
 
+@_command("pseudonym")
+def pseudonym(own_id: Customer) -> None:
+    """Print what Holdfast calls a customer, for whoever asks Feast or a table for them."""
+    from holdfast import wiring
+
+    typer.echo(wiring.customer_id(own_id))
+
+
+@_command("who")
+def who(
+    customer_id: Annotated[str, typer.Argument(metavar="PSEUDONYM", help="As a report or a table names the customer.")],
+) -> None:
+    """Print the shop's own id of a customer."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    own_id = wiring.vault().own_id(customer_id)
+    if own_id is None:
+        raise MissingDataError(f"the vault knows no customer {customer_id!r}: misspelt, or erased since.")
+    typer.echo(own_id)
+
+
 @_command("rotate")
 def rotate() -> None:
     """Wrap every customer's data key with the newest of HOLDFAST_VAULT_KEYS; then the older ones can be removed."""
@@ -61,3 +85,17 @@ def rotate() -> None:
 
     wiring.prepare()
     terminal.show(f"{wiring.vault().rotate():,} data keys are now under the newest key; older keys open nothing.")
+
+
+@_command("retention")
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+) -> None:
+    """Delete what the rules keep no longer (retention: …), as the DAG of this name does every night."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    table = Table("what", "kept for days", "would be deleted" if dry_run else "deleted", box=None)
+    for one in wiring.retention(datetime.now(UTC), dry=dry_run):
+        table.add_row(one["name"], f"{one['days']:,}", f"{one['count']:,}")
+    terminal.show(table)

@@ -200,7 +200,9 @@ def _trialled(seed: int, rows: pd.DataFrame, true: Mapping[str, float]) -> Trial
     rows = rows.assign(propensity=0.5)
     untreated, treated = rows[rows["arm"] != "coupon"], rows[rows["arm"] == "coupon"]
     effects = {name: compare(untreated, treated, name, ADJUSTED_BY) for name in true}
-    seen = looks(untreated, ["nothing"], CONTROL, HORIZON_DAYS, 1 - CONFIDENCE)
+    control = untreated[untreated["arm"] == CONTROL]
+    nothing = untreated[untreated["arm"] == "nothing"]
+    seen = looks({"nothing": nothing}, {"nothing": control}, HORIZON_DAYS, 1 - CONFIDENCE)
     return Trialled(
         seed,
         len(rows),

@@ -406,6 +406,28 @@ class Recommendations(Rule):
     lookback_days: Annotated[int, Field(ge=1)] = 364
 
 
+Days = Annotated[int, Field(ge=1)]
+
+
+class Retention(Rule):
+    """After how many days what is deleted; what has no period here is kept until the customer is erased.
+
+    ``landing``: files that were taken in, by landing day; ``quarantine``: rejected rows; ``events``: what customers did
+    besides ordering; ``messages``: what finished messages were composed of; ``contacts``: how to reach customers whose
+    last order, or sign-up, is so long ago; ``work``: intermediate files; ``logs``: ours and the tasks'; ``exports``:
+    what customers were told about themselves.
+    """
+
+    landing: Days | None = None
+    quarantine: Days | None = None
+    events: Days | None = None
+    messages: Days | None = None
+    contacts: Days | None = None
+    work: Days | None = None
+    logs: Days | None = None
+    exports: Days = 30
+
+
 class Rules(Rule):
     """All business rules of one shop."""
 
@@ -421,3 +443,4 @@ class Rules(Rule):
     outreach: Outreach = Outreach()
     uplift: Uplift = Uplift()
     recommendations: Recommendations = Recommendations()
+    retention: Retention = Retention()

@@ -33,7 +33,7 @@ from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.online.configured import writer as online_writer
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.access import EntitlementDatabase, KeyDatabase
-from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
+from holdfast.adapters.operations.erasure import CampaignRows, MessageWords, SqlErasures, VaultRows
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
@@ -92,7 +92,7 @@ from holdfast.pipelines.measure import Measuring
 from holdfast.pipelines.planning import Plan, Planning
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
-from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, readable
+from holdfast.pipelines.privacy import Erased, Erasing, readable
 from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.programme import Programme
 from holdfast.pipelines.promote import Promotion
@@ -104,6 +104,16 @@ from holdfast.pipelines.rehearse_campaign import CampaignRehearsal
 from holdfast.pipelines.rehearse_campaign import rehearse_campaign as _rehearse_campaign
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
+from holdfast.pipelines.retention import (
+    ContactsOfTheGone,
+    Dated,
+    Events,
+    Files,
+    LandingFiles,
+    Period,
+    QuarantinedRows,
+    enforce,
+)
 from holdfast.pipelines.retry import Retry
 from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.sending import Sending, Sent
@@ -111,7 +121,7 @@ from holdfast.pipelines.train import Training
 from holdfast.pipelines.trials import Trials
 from holdfast.pipelines.uplift_review import terms_of
 from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftStanding, budget_of, standing_uplift
-from holdfast.ports import Alias, Channel, FeatureEngine
+from holdfast.ports import Alias, Channel, FeatureEngine, Holding, Person
 from holdfast.pseudonyms import Identities, Pseudonyms, is_pseudonym
 from holdfast.rules import Rules, Shop
 from holdfast.settings import Settings
@@ -312,6 +322,25 @@ def ingest() -> Ingest:
         calendar=shop.calendar,
         identities=identities(),
     )
+
+
+def retention(now: datetime, *, dry: bool) -> list[dict[str, Any]]:
+    """Delete what the rules keep no longer (a dry run only counts it): the name, days and count of each kind."""
+    here, own = settings(), rules()
+    shop, store = own.shop, lake()
+    kept: dict[str, Dated] = {
+        "landing": LandingFiles(LandingDirectory(here.landing), _source(shop), shop.zone, store),
+        "quarantine": QuarantinedRows(store),
+        "events": Events(store),
+        "messages": MessageWords(_engine()),
+        "contacts": ContactsOfTheGone(store, vault()),
+        "work": Files((here.work,)),
+        "logs": Files((here.logs, here.airflow_home / "logs")),
+        "exports": Files((here.exports,)),
+    }
+    days = own.retention.model_dump()
+    periods = [Period(name, days[name], of) for name, of in kept.items() if days[name] is not None]
+    return [{"name": one.name, "days": one.days, "count": one.count} for one in enforce(periods, now, dry=dry)]
 
 
 def compact(least_files: int | None = None) -> list[dict[str, Any]]:
@@ -877,7 +906,7 @@ def draw_horizon(of: HorizonStudy) -> Path:
 def customer_card(own_id: str, language: Language | None = None) -> CustomerCard:
     """The card of the customer whom the shop calls so, in the shop's language if no other is asked for."""
     asked = language or language_of(rules().shop.locale)
-    return _customer_card(customer_id(own_id), feature_store(), operations(), asked)
+    return _customer_card(customer_id(own_id), feature_store(), operations(), asked, called=own_id)
 
 
 def reporting() -> Reporting:

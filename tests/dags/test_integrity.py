@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-DAGS = ("alert", "deliver", "features", "ingest", "intervene", "learn", "measure", "report", "score", "train")
+DAGS = (
+    "alert",
+    "deliver",
+    "features",
+    "ingest",
+    "intervene",
+    "learn",
+    "measure",
+    "report",
+    "retention",
+    "score",
+    "train",
+)
 HEAVY = ("deltalake", "duckdb", "feast", "great_expectations", "lightgbm", "matplotlib", "mlflow", "pandas", "sklearn")
 
 PARSE = """

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -30,9 +31,11 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 class Ended:
     """How a stage's process ended: ``killed``, with an ``error`` of ours by class and text, or well (both unset).
 
-    ``value`` is what it gave back, ``boundaries`` how many it crossed.
+    ``broken`` is what a reader found not whole just before, ``value`` what the stage gave back, and ``boundaries`` how
+    many it crossed.
     """
 
+    broken: list[str]
     killed: bool
     error: str | None
     value: Any = None
@@ -53,6 +56,7 @@ class Home:
             "candidates": ["recency_rule", "logistic"],
             "resamples": 20,
         }
+        rules["gate"] = {"calibration_error": 0.5}  # what so few customers have to pass
         rules["scoring"] |= {"shards": 2}
         rules["tiers"] = {"by": "threshold", "high": 0.02, "medium": 0.01}
         rules.pop("fairness", None)
@@ -79,6 +83,13 @@ class Home:
     def run(self, work: str, die_at: int | None = None) -> Ended:
         return self.start(work, die_at).end()
 
+    def value(self, work: str) -> Any:
+        """What the work gives back; it must end well."""
+        ended = self.run(work)
+        assert ended.broken == []
+        assert (ended.killed, ended.error) == (False, None), ended.error
+        return ended.value
+
 
 class Started:
     """A process under way."""
@@ -87,15 +98,16 @@ class Started:
         self._process, self._receiver = process, receiver
 
     def end(self) -> Ended:
+        broken = self._receiver.recv()
         try:
             error, value, crossed = self._receiver.recv()
         except EOFError:
             self._process.join()
             if self._process.exitcode == -signal.SIGKILL:
-                return Ended(True, None)
+                return Ended(broken, True, None)
             raise RuntimeError(f"the stage's process ended with code {self._process.exitcode}") from None
         self._process.join()
-        return Ended(False, error, value, crossed)
+        return Ended(broken, False, error, value, crossed)
 
 
 def _run(sender: Any, work: str, environment: dict[str, str], die_at: int | None) -> None:
@@ -110,12 +122,16 @@ def _run(sender: Any, work: str, environment: dict[str, str], die_at: int | None
     from holdfast.errors import HoldfastError
 
     wiring.prepare()
+    sender.send(look())
     boundaries = Boundaries(environment["HOLDFAST_HOME"], die_at)
     try:
         value = WORK[work]()
     except HoldfastError as error:
         sender.send((f"{type(error).__name__}: {error}", None, boundaries.crossed))
         return
+    except Exception:  # what no operator should ever be told
+        sender.send((traceback.format_exc(), None, boundaries.crossed))
+        raise
     sender.send((None, value, boundaries.crossed))
 
 
@@ -266,7 +282,7 @@ def contents() -> dict[str, list[str]]:
 
     def keep(name: str, rows: pd.DataFrame, without: frozenset[str] = frozenset()) -> None:
         plain = rows[[column for column in rows.columns if column not in _CHANGING | without]]
-        found[name] = sorted(map(repr, plain.astype(str).itertuples(index=False, name=None)))
+        found[name] = sorted(map(repr, plain.itertuples(index=False, name=None)))
 
     lake = wiring.lake()
     for table in lake.tables():
@@ -300,5 +316,5 @@ def contents() -> dict[str, list[str]]:
 
 
 WORK: dict[str, Callable[[], Any]] = {
-    one.__name__: one for one in (land, ingest, features, train, score, intervene, report, look, contents)
+    one.__name__: one for one in (land, ingest, features, train, score, intervene, report, contents)
 }

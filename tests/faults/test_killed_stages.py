@@ -13,9 +13,9 @@ from tests.faults.stages import STAGES, Home
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What each stage left behind in a home where nothing went wrong, and how many boundaries it crossed."""
+    """What the loop left behind in a home where nothing went wrong, and how many boundaries each stage crossed."""
 
-    contents: dict[str, dict[str, list[str]]]
+    contents: dict[str, list[str]]
     boundaries: dict[str, int]
 
 
@@ -24,24 +24,24 @@ def home(folder: Path, project: Path) -> Iterator[tuple[Home, CountingSink]]:
     """A home with its landing files, and the mail server that its messages go to."""
     with counting_sink(folder.with_name(f"{folder.name}-mail")) as sink:
         made = Home(folder, project, sink.port)
-        assert made.run("land").error is None
+        made.value("land")
         yield made, sink
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Undisturbed:
-    contents, boundaries = {}, {}
+    boundaries = {}
     with home(tmp_path_factory.mktemp("undisturbed") / "home", project) as (calm, _):
         for stage in STAGES:
             ended = calm.run(stage)
-            assert (ended.killed, ended.error) == (False, None)
+            assert (ended.broken, ended.killed, ended.error) == ([], False, None), ended.error
             boundaries[stage] = ended.boundaries
-            contents[stage] = calm.run("contents").value
+        contents = calm.value("contents")
     print(f"boundaries: {boundaries}")  # noqa: T201 - what the proof is quoted by
     return Undisturbed(contents, boundaries)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.full)], ids=["short", "full"])
+@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.full)], ids=["short", "full"])
 def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
     undisturbed: Undisturbed, tmp_path: Path, project: Path, kills: int
 ) -> None:
@@ -53,16 +53,10 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
                 # Spread over the stage, and elsewhere within each part from stage to stage.
                 share = (turn + (0.5 if kills == 1 else (number * 0.37) % 1)) / kills
                 ended = hit.run(stage, die_at=1 + int(share * crossed))
-                assert ended.error is None
+                assert (ended.error, ended.broken) == (None, [])
                 killed[stage] += ended.killed
-                assert hit.run("look").value == []
-            ended = hit.run(stage)
-            assert (ended.killed, ended.error) == (False, None)
-            if stage == "intervene":
-                in_doubt = sum(account["unknown"] + account["waiting"] for account in ended.value)
-                assert in_doubt <= killed[stage] + sum(account["waiting"] for account in ended.value)
-            differing = same(hit.run("contents").value, undisturbed.contents[stage])
-            assert differing == []
+            hit.value(stage)
+        assert same(hit.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
     print(f"killed: {killed}")  # noqa: T201 - what the proof is quoted by
     assert sum(killed.values()) >= kills * (len(STAGES) - 1)
@@ -78,7 +72,7 @@ def test_a_stage_run_twice_at_once_ends_as_one_run_does(
             errors = [end.error for end in ends if end.error]
             assert len(errors) <= 1
             assert all("came between" in error or "again" in error.lower() for error in errors), errors
-            assert same(both.run("contents").value, undisturbed.contents[stage]) == []
+        assert same(both.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
 
 

@@ -77,7 +77,7 @@ def test_secrets_are_fresh_long_and_for_this_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o600
     one, two = (dotenv_values(tmp_path / name, interpolate=False) for name in ("one", "two"))
     secret = [name for name in one if name.endswith(("_PASSWORD", "_KEY", "_KEYS", "_SECRET", "_SECRETS"))]
-    assert len(secret) == 16
+    assert len(secret) == 18
     for name in secret:
         assert one[name] != two[name]
         assert len(str(one[name])) >= 32

@@ -27,7 +27,8 @@ from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.outbox import Batch
 from holdfast.errors import MissingDataError, PrivacyError
 from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
-from holdfast.pipelines.privacy import Erased, Erasing, Holding, Person, Row, export, readable
+from holdfast.pipelines.privacy import Erased, Erasing, export, readable
+from holdfast.ports import Holding, Person, Row
 from holdfast.pseudonyms import Identities, Pseudonyms
 from tests.fakes.canary import hits
 from tests.fakes.channel import FakeChannel

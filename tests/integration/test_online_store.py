@@ -94,6 +94,32 @@ def test_feasts_sdk_and_server_read_what_was_written(new_url: Url, open_store: C
     assert (served["probability"], served["tier"]) == ([0.625, None], ["high", None])
 
 
+def test_an_erased_customer_is_served_and_stored_no_more_and_the_others_are(
+    new_url: Url, open_store: Callable[..., FeastStore]
+) -> None:
+    url = new_url()
+    store = open_store(url)
+    store.write(tables(NOVEMBER, CUSTOMERS, base=1))
+    store.materialize(instant(NOVEMBER, ZONE))
+    store.write_scores(scores(NOVEMBER, *((one, 0.625, "high", "[]") for one in CUSTOMERS)))
+    first, second = CUSTOMERS[:2]
+    store.erase_scores([second])
+    assert store.online([second])["probability"].isna().all()
+    assert store.held_online(second), "features are still served"
+    [row] = store.held_online(first)
+    assert row["probability"] == 0.625
+    store.erase_online(first)
+    store.erase_online(first)
+    assert store.held_online(first) == []
+    assert store.online([first]).drop(columns="customer_id").isna().all(axis=None)
+    [key] = entity_keys([first])
+    if url.startswith("sqlite"):
+        assert key not in Path(url.removeprefix("sqlite:///")).read_bytes()
+    else:
+        assert not [held for held in contents(url) if held.startswith(key)]
+    assert store.held_online(CUSTOMERS[2])
+
+
 def test_feast_is_told_up_to_when_its_views_are_online(new_url: Url, open_store: Callable[..., FeastStore]) -> None:
     store = open_store(new_url())
     store.write(tables(NOVEMBER, CUSTOMERS, base=1))

@@ -193,6 +193,15 @@ def test_a_decision_told_twice_is_one_decision(engine: Engine, operations: Opera
     assert known(operations, "1")[1] == "given"
 
 
+def test_a_channel_without_addresses_is_told_the_shops_own_id(engine: Engine, operations: OperationsDatabase) -> None:
+    told = {"channel": "care_desk", "template": "m"}
+    SqlVault(engine, KEYRING).identify({"1": "shop-4711"})
+    add(operations, replace(RUN, campaign=campaign(purpose="transactional", message=told)), ["1"])
+    with operations.writing() as tx:
+        [held] = tx.outbox.lease(Batch("care_desk"), 1, "w", Outreach(), NOON).leases
+    assert (held.draft.customer_id, held.draft.recipient) == ("1", "shop-4711")
+
+
 def test_a_table_that_belongs_to_the_lake_is_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="'orders' does not belong to the vault"):
         SqlVault(engine, KEYRING).append("orders", pd.DataFrame({"batch": []}), [])

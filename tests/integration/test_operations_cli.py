@@ -1,5 +1,6 @@
 """The commands for campaigns, messages, coupons and the audit log, on a real database with a real SMTP server."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.operations import database
 from holdfast.adapters.sink import mail_sink
 from holdfast.cli import app
-from tests.fakes.operations import CUTOFF, reachable
+from tests.fakes.operations import CUTOFF, KEYRING, reachable
 
 RUN = f"win_back@{CUTOFF}"
 
@@ -22,6 +23,7 @@ RUN = f"win_back@{CUTOFF}"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home with forty scored customers who may be contacted, and a mail server to send by."""
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
+    monkeypatch.setenv("HOLDFAST_VAULT_KEYS", json.dumps(KEYRING.keys))
     here = wiring.settings()
     database.upgrade(here.operations)
     customers = [str(i) for i in range(40)]

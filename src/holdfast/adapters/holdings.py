@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from holdfast.adapters.atomic import ROWS_PER_GROUP, write_bytes
-from holdfast.pipelines.privacy import Person, Row
+from holdfast.ports import Person, Row
 
 _ID = "customer_id"
 _BLANK = b"erased customer"

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,12 +122,13 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        dataset = _dataset(self._open(table, version))
-        chosen = _filter(where or {}, dataset.schema)
-        wanted = list(columns) if columns is not None else dataset.schema.names
-        stored = [name for name in wanted if name in dataset.schema.names]
+        opened = self._open(table, version)
         with reading(self._root / table, _RESTORE):
             try:
+                dataset = _dataset(opened)
+                chosen = _filter(where or {}, dataset.schema)
+                wanted = list(columns) if columns is not None else dataset.schema.names
+                stored = [name for name in wanted if name in dataset.schema.names]
                 frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
             except FileNotFoundError as error:
                 if version is None:
@@ -233,12 +235,15 @@ class DeltaLake:
 
     def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
         """The data files of earlier versions alone that hold a row whose column values are among ``where``'s."""
+        return self._outdated(table, _filter(where, _dataset(self._open(table)).schema))
+
+    def _outdated(self, table: str, rows: Any) -> list[Path]:
         present = {Path(file).name for file in self._open(table).file_uris()}
         schema = _dataset(self._open(table)).schema
         return [
             path
             for path in sorted((self._root / table).glob("*.parquet"))
-            if path.name not in present and ds.dataset(path, schema).count_rows(filter=_filter(where, schema))
+            if path.name not in present and ds.dataset(path, schema).count_rows(filter=rows)
         ]
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
@@ -248,9 +253,26 @@ class DeltaLake:
         goes on. Delta's log keeps hashes of the values and never the values: an id must not outlive its rows there.
         """
         if len(self.read(table, list(where), where)):
-            _with_retries(lambda: self._open(table).delete(_by_digest(where), writer_properties=_unindexed()))
+            self._delete(table, _by_digest(where))
         for path in self.outdated(table, where):
             path.unlink()
+
+    def older(self, table: str, column: str, before: datetime) -> int:
+        """How many rows of the present version have an earlier time in the column."""
+        return int(_dataset(self._open(table)).count_rows(filter=_earlier(column, before)))
+
+    def expire(self, table: str, column: str, before: datetime) -> None:
+        """As ``erase``, for the rows with an earlier time in the column."""
+        if self.older(table, column, before):
+            moment = f"{before.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+            early = f"\"{column}\" < arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+            self._delete(table, early)
+        for path in self._outdated(table, _earlier(column, before)):
+            path.unlink()
+
+    def _delete(self, table: str, predicate: str) -> None:
+        with storing(self._root / table):
+            _with_retries(lambda: self._open(table).delete(predicate, writer_properties=_unindexed()))
 
     def columns(self, table: str) -> list[str]:
         """The table's columns."""
@@ -306,6 +328,10 @@ def _unindexed() -> Any:
 def _dataset(table: Any, form: ds.FileFormat | None = None) -> ds.Dataset:
     """The table's files. Delta's own dataset takes a column without bounds in the log for one that holds nothing."""
     return ds.dataset(table.file_uris(), table.to_pyarrow_dataset().schema, form or ds.ParquetFileFormat())
+
+
+def _earlier(column: str, before: datetime) -> Any:
+    return pc.field(column) < pa.scalar(before.astimezone(UTC), pa.timestamp("us", tz="UTC"))
 
 
 def _by_digest(where: Mapping[str, Sequence[Any]]) -> str:

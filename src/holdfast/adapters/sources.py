@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,14 @@ class LandingDirectory:
     def batch(self, path: str) -> str:
         with (self._root / path).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete files, and folders that are empty then."""
+        for path in paths:
+            file = self._root / path
+            file.unlink(missing_ok=True)
+            if not any(file.parent.iterdir()) and file.parent != self._root:
+                file.parent.rmdir()
 
     def read(self, path: str, form: Format) -> FileContent:
         return files.read(self._root / path, form, path)

@@ -80,6 +80,7 @@ def programme_trial(
             "customer_id": ids,
             "arm": np.where(held, CONTROL, ARM),
             "propensity": np.where(held, holdout.share, 1 - holdout.share),
+            "chances": None,
             "probability": scores["probability"].to_numpy(float),
             "value": scores["value"].to_numpy(float),
             "tier": scores["tier"].to_numpy(object),

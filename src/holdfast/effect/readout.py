@@ -137,7 +137,7 @@ def read_out(
         checks += [guards.sample_ratio(results), guards.exposure(results), guards.contamination(results, elsewhere)]
         if not any(check.level is Level.STOP for check in checks):
             elapsed = min((complete_to - trial.cutoff).days, trial.days)
-            seen = looks(results, list(groups), CONTROL, elapsed, 1 - CONFIDENCE)
+            seen = looks(groups, {arm: _open_to(control, trial, arm) for arm in groups}, elapsed, 1 - CONFIDENCE)
         if early.level is Level.WELL:
             checks += [guards.size(control, groups)]
     else:
@@ -151,7 +151,7 @@ def read_out(
     elif stops:
         status = "too_early" if stops == [early] else "refused"
     else:
-        readings = _readings(groups, control)
+        readings = _readings(trial, groups, control)
     claim = _claim(readings, trial.days, currency) if readings else stops[0].text
     return Readout(
         campaign_id=trial.campaign_id,
@@ -172,9 +172,15 @@ def read_out(
     )
 
 
-def _readings(groups: Mapping[str, pd.DataFrame], control: pd.DataFrame) -> list[Reading]:
+def _open_to(rows: pd.DataFrame, trial: Trial, arm: str) -> pd.DataFrame:
+    """Those of ``rows`` to whom chance might have given the arm; all of them where that was not logged."""
+    place = list(trial.arms).index(arm)
+    return rows[[not isinstance(each, list) or each[place] > 0 for each in rows["chances"]]]
+
+
+def _readings(trial: Trial, groups: Mapping[str, pd.DataFrame], control: pd.DataFrame) -> list[Reading]:
     simultaneous = 1 - (1 - CONFIDENCE) / len(groups)
-    found = [_reading(arm, rows, control, simultaneous) for arm, rows in groups.items()]
+    found = [_reading(arm, rows, _open_to(control, trial, arm), simultaneous) for arm, rows in groups.items()]
     if len(groups) > 1 and control["propensity"].nunique() == 1:
         # Chance gives everybody some arm with the same probability, whichever the arm: nobody stands for more.
         treated = pd.concat(groups.values()).assign(propensity=1.0)
@@ -247,14 +253,14 @@ def _told(reading: Reading, days: int, currency: str) -> str:
         f"{100 * retained.difference:+.1f} points, {100 * retained.low:+.1f} to {100 * retained.high:+.1f} "
         f"at {100 * retained.confidence:.3g} %"
     )
-    share = f"of {reading.customers:,} treated customers"
+    treated = f"{reading.customers:,} treated customers"
     if retained.low > 0:
         cost = f", at {reading.cost_per_kept.value:,.2f} {currency} each" if reading.cost_per_kept else ""
-        told = f"kept {kept.value:,.0f} ({kept.low:,.0f} to {kept.high:,.0f}) {share} for {days} days{cost}"
+        told = f"kept {kept.value:,.0f} ({kept.low:,.0f} to {kept.high:,.0f}) of {treated} for {days} days{cost}"
     elif retained.high < 0:
-        told = f"lost {-kept.value:,.0f} {share} who would have stayed: the campaign did harm"
+        told = f"lost {-kept.value:,.0f} of {treated} who would have stayed: the campaign did harm"
     else:
-        told = f"no effect on retention is shown {share}"
+        told = f"no effect on retention is shown among {treated}"
     money = f"net {gained.value:+,.0f} {currency}"
     if gained.low is not None and gained.high is not None:
         money += f" ({gained.low:+,.0f} to {gained.high:+,.0f})"

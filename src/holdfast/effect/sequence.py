@@ -6,7 +6,7 @@ once in twenty. A confidence sequence holds on all days together, at the price o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,24 +50,26 @@ def width(information: float, tuned_for: float, alpha: float) -> float:
     return float(np.sqrt((scale + 1) / scale * np.log((scale + 1) / alpha**2)))
 
 
-def looks(results: pd.DataFrame, arms: Sequence[str], control: str, days: int, alpha: float) -> list[Look]:
+def looks(
+    groups: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.DataFrame], days: int, alpha: float
+) -> list[Look]:
     """The effect on having ordered, by the end of each of the first ``days`` days, arm by arm.
 
-    ``results`` has arm, propensity, ``days_to_order`` and probability (of churn, as scored beforehand). Each arm's
-    sequence holds with probability 1 − ``alpha`` ÷ arms, so that all of them hold together with 1 − ``alpha``. Days on
-    which a group has too few customers who have, or have not, ordered are left out.
+    ``groups`` and ``controls`` are each arm's customers and the control's that they are held against, with propensity,
+    ``days_to_order`` and probability (of churn, as scored beforehand). Each arm's sequence holds with probability
+    1 − ``alpha`` ÷ arms, so that all of them hold together with 1 − ``alpha``. Days on which a group has too few
+    customers who have, or have not, ordered are left out.
 
     What grows from day to day is the share ``p`` who have ordered. Between two days the difference of two such shares
     does not move independently of the past, but the difference divided by 1 − p does: it is a Brownian motion in the
     odds p ÷ (1 − p), as the empirical process of J. L. Doob (Annals of Mathematical Statistics 20, 1949) is. So the
     odds are the information, and the sequence is tuned for those expected at the end.
     """
-    expected = (
-        float(np.clip(1 - results["probability"].mean(), 0.05, 0.95)) if results["probability"].notna().any() else 0.5
-    )
     found = []
-    for arm in arms:
-        pair = [results[results["arm"] == one] for one in (control, arm)]
+    for arm, rows in groups.items():
+        pair = [controls[arm], rows]
+        scored = pd.concat(pair)["probability"].dropna()
+        expected = float(np.clip(1 - scored.mean(), 0.05, 0.95)) if len(scored) else 0.5
         weights = [1 / one["propensity"].to_numpy(float) for one in pair]
         for day in range(1, days + 1):
             ordered = [(one["days_to_order"].to_numpy(float) < day).astype(float) for one in pair]
@@ -77,7 +79,7 @@ def looks(results: pd.DataFrame, arms: Sequence[str], control: str, days: int, a
             means = [float(one.mean()) for one in values]
             error = float(np.sqrt(sum(one.var(ddof=1) / len(one) for one in values)))
             share = float(np.concatenate(ordered).mean())
-            reach = error * width(share / (1 - share), expected / (1 - expected), alpha / len(arms))
+            reach = error * width(share / (1 - share), expected / (1 - expected), alpha / len(groups))
             difference = means[1] - means[0]
             low, high = max(difference - reach, -1.0), min(difference + reach, 1.0)
             found.append(Look(day, arm, means[0], means[1], difference, low, high))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from holdfast import windows
 from holdfast.campaign.definition import CONTROL, CampaignRun
-from holdfast.errors import CampaignError
+from holdfast.errors import CampaignError, NobodyAssignedError
 from holdfast.windows import Window
 
 ASSIGNED = ("customer_id", "arm", "propensity", "chances", "probability", "value", "tier", "persona", "cost")
@@ -83,10 +83,10 @@ class Trial:
 def trial_of(run: CampaignRun, assigned: pd.DataFrame, days: int, zone: ZoneInfo, margin: float) -> Trial:
     """The trial of a planned run; ``assigned`` has ``ASSIGNED`` and ``REPORTED``, a row a customer.
 
-    Raises CampaignError when nobody was assigned.
+    Raises NobodyAssignedError.
     """
     if assigned.empty:
-        raise CampaignError(
+        raise NobodyAssignedError(
             f"{run.id} assigned nobody: its audience was empty, or nobody passed the send gate, so there is no effect "
             "to read"
         )
@@ -119,11 +119,10 @@ def imported_trial(
     """The trial of a campaign that another system ran, from canonical past_assignments and past_deliveries of it.
 
     Outcomes are observed from the shop's day on which it started. Nobody scored its customers, and what its coupons
-    took off is not told, so that both are missing and no discount is counted. Raises CampaignError when nobody was
-    assigned.
+    took off is not told, so that both are missing and no discount is counted. Raises NobodyAssignedError.
     """
     if assigned.empty:
-        raise CampaignError(
+        raise NobodyAssignedError(
             f"{campaign_id} assigned nobody that is known: land its past_assignments, controls included, so that its "
             "arms can be compared"
         )

@@ -206,12 +206,14 @@ def _checks(on: Randomised, best: Assessed, among: int, present: str | None, uni
     enough = counts[fewest] >= LEAST_CUSTOMERS
     amount = f"{counts[fewest]:,} customers of {fewest}" + ("" if enough else f", fewer than {LEAST_CUSTOMERS}")
 
+    at_once = f" over {among} learners at once" if among > 1 else ""
+
     def more_than(name: str, gain: Gain, rival: str) -> Check:
         sure = gain.interval.low > 0
         told = (
             f"{best.learner.name} {'brings' if sure else 'is not shown to bring'} more than {rival} at the same "
             f"budget: {1000 * gain.value:+,.1f} {unit} per 1,000 customers, 95 % interval "
-            f"{1000 * gain.interval.low:+,.1f} to {1000 * gain.interval.high:+,.1f} over {among} learners at once"
+            f"{1000 * gain.interval.low:+,.1f} to {1000 * gain.interval.high:+,.1f}{at_once}"
         )
         return Check(name, sure, told)
 

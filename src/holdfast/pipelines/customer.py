@@ -33,19 +33,24 @@ class CustomerCard:
     campaigns: tuple[CustomerRecord, ...]
 
 
-def customer_card(customer_id: str, store: FeatureStore, operations: Operations, language: Language) -> CustomerCard:
-    """The customer's card, its reasons in ``language``. Raises MissingDataError when nothing is served of them."""
+def customer_card(
+    customer_id: str, store: FeatureStore, operations: Operations, language: Language, *, called: str | None = None
+) -> CustomerCard:
+    """The customer's card, its reasons in ``language``. Raises MissingDataError when nothing is served of them.
+
+    ``called`` is what whoever asks calls the customer; the card and the error do so too.
+    """
     served = store.online([customer_id]).iloc[0]
     if served[present(served.index)].isna().all():
         raise MissingDataError(
-            f"the online store knows no customer {customer_id!r}: the id is misspelt, they have never ordered, or the "
-            "features DAG has not run yet."
+            f"the online store knows no customer {(called or customer_id)!r}: the id is misspelt, they have never "
+            "ordered, or the features DAG has not run yet."
         )
     with operations.reading() as tx:
         campaigns = tuple(tx.history(customer_id))
     scored = not pd.isna(served["probability"])
     return CustomerCard(
-        customer_id=customer_id,
+        customer_id=called or customer_id,
         probability=float(served["probability"]) if scored else None,
         tier=str(served["tier"]) if scored else None,
         model_version=str(served["model_version"]) if scored else None,

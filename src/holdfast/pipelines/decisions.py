@@ -10,7 +10,7 @@ import pandas as pd
 from holdfast.campaign.definition import CampaignRun
 from holdfast.effect.outcomes import OUTCOMES
 from holdfast.effect.trial import CUSTOMERS
-from holdfast.errors import CampaignError
+from holdfast.errors import NobodyAssignedError
 from holdfast.pipelines.planning import known_run
 from holdfast.pipelines.trials import Trials
 from holdfast.windows import is_mature
@@ -38,7 +38,7 @@ def decisions(trials: Trials, campaign_ids: Sequence[str], complete_to: date) ->
 def _assigned(trials: Trials, run: CampaignRun, complete_to: date) -> pd.DataFrame:
     try:
         trial = trials.trial(run.id)
-    except CampaignError:  # the run assigned nobody
+    except NobodyAssignedError:
         return pd.DataFrame(columns=["customer_id"])
     mature = is_mature(trial.cutoff, trial.days, complete_to)
     return trials.observed(trial).results if mature else trial.customers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -16,8 +17,7 @@ from holdfast import mapping
 from holdfast.errors import SourceError
 from holdfast.pipelines import landed
 from holdfast.pipelines.ingest import QUARANTINE
-from holdfast.pipelines.privacy import Person, Row
-from holdfast.ports import Lake, Landing
+from holdfast.ports import Lake, Landing, Person, Row
 from holdfast.schemas import CUSTOMERS, ORDER_LINES, ORDERS, TABLES, Privacy
 
 _ID = CUSTOMERS.key[0]
@@ -36,6 +36,14 @@ class ErasableLake(Lake, Protocol):
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
         """Delete such rows from every version; one that would need them cannot be read any more."""
+        ...
+
+    def older(self, table: str, column: str, before: datetime) -> int:
+        """How many rows have an earlier time in the column."""
+        ...
+
+    def expire(self, table: str, column: str, before: datetime) -> None:
+        """As ``erase``, for rows with an earlier time in the column."""
         ...
 
 

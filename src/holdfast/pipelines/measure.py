@@ -11,7 +11,7 @@ import pandas as pd
 
 from holdfast.effect.readout import Readout, read_out
 from holdfast.effect.trial import Trial
-from holdfast.errors import CampaignError
+from holdfast.errors import NobodyAssignedError
 from holdfast.pipelines.canonical import read
 from holdfast.pipelines.readouts import keep, latest
 from holdfast.pipelines.trials import Trials
@@ -57,7 +57,7 @@ class Measuring:
                 continue
             try:
                 found = self.readout(campaign_id)
-            except CampaignError:  # it assigned nobody: there is nothing to read, today or later
+            except NobodyAssignedError:
                 counts["nobody_assigned"] += 1
                 continue
             keep(self.trials.lake, found)

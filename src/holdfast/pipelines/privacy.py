@@ -7,71 +7,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from holdfast.errors import PrivacyError
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Person:
-    """A customer by the shop's own id and by pseudonym, with the addresses that messages to them went to."""
-
-    own_id: str
-    customer_id: str
-    addresses: tuple[str, ...] = ()
-
-
-class Holding(Protocol):
-    """One place where something about customers is kept.
-
-    ``kept_by`` is who can erase it: what the shop itself delivered is only reported.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def kept_by(self) -> Literal["us", "shop"]: ...
-
-    def held(self, person: Person) -> Sequence[Row]:
-        """All that is kept here about the person, a row each; nothing once it is erased."""
-        ...
-
-    def erase(self, person: Person) -> None:
-        """Erase it. Broken off anywhere, a repeated call finishes the work."""
-        ...
-
-
-@dataclass(frozen=True)
-class Erasure:
-    """An erasure begun: its ``certificate``'s name, what was found in each holding so far, and whether it ended."""
-
-    certificate: str
-    begun_at: datetime
-    counts: Mapping[str, int]
-    finished_at: datetime | None
-
-
-class Erasures(Protocol):
-    """Who was erased, known by tombstones alone."""
-
-    def begin(self, tombstone: str, at: datetime) -> Erasure:
-        """The erasure of this person, begun ``at`` or before. From here on no file brings them back."""
-        ...
-
-    def found(self, tombstone: str, holding: str, count: int) -> None:
-        """Note what was found in a holding before it is erased there."""
-        ...
-
-    def finish(self, tombstone: str, certificate: Mapping[str, Any], actor: str, at: datetime) -> None:
-        """Note the end, and the certificate in the audit log, in one transaction."""
-        ...
-
-    def tombstones(self) -> frozenset[str]:
-        """Everyone ever erased."""
-        ...
+from holdfast.ports import Erasure, Erasures, Holding, Person
 
 
 @dataclass(frozen=True)

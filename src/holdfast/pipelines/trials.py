@@ -36,7 +36,7 @@ class Trials:
         """The trial of a planned run, or of an imported campaign of this id.
 
         Outcomes are observed for ``days`` from the cutoff on (default: the label's horizon). Raises CampaignError when
-        there is no such run or campaign, or it assigned nobody.
+        there is no such run or campaign, NobodyAssignedError when it assigned nobody.
         """
         days, zone, margin = days or self.rules.label.horizon_days, self.rules.shop.zone, self.rules.outreach.margin
         with self.operations.reading() as tx:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from holdfast.adapters.operations.models import ConsentRow, SuppressionRow
 from holdfast.adapters.operations.replies import RepliesDatabase
+from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.replies import Choice
 from holdfast.pipelines.replies import Preferences
@@ -105,7 +106,34 @@ def test_saving_sends_back_to_a_page_that_confirms(client: TestClient, engine: E
     after = client.get(f"/preferences/{token}?saved").text
     assert "Your choice is saved" in after
     assert "You receive no offers from A Shop" in after
-    assert decisions(engine) == [("email", "withdrawn", "preference_page")]
+    assert decisions(engine) == [("all", "withdrawn", "preference_page"), ("email", "withdrawn", "preference_page")]
+
+
+def profiled(client: TestClient, token: str) -> bool:
+    return 'name="profiling" value="yes" checked' in client.get(f"/preferences/{token}").text
+
+
+def test_a_customer_can_object_to_profiling_and_stay_on_the_list(
+    client: TestClient, engine: Engine, token: str
+) -> None:
+    assert profiled(client, token)
+    client.post(f"/preferences/{token}", data={"channel": "email", "asked": "profiling"})
+    assert not profiled(client, token)
+    assert allows_email(client, token)
+    assert SqlVault(engine).objectors() == {"7"}
+    client.post(f"/preferences/{token}", data={"channel": "email", "asked": "profiling", "profiling": "yes"})
+    assert profiled(client, token)
+    assert SqlVault(engine).objectors() == frozenset()
+
+
+def test_whoever_stops_all_offers_is_profiled_no_more_until_they_choose_a_channel_again(
+    client: TestClient, engine: Engine, token: str
+) -> None:
+    client.post(f"/preferences/{token}", data={"stop": "all", "asked": "profiling", "profiling": "yes"})
+    assert not profiled(client, token)
+    assert SqlVault(engine).objectors() == {"7"}
+    client.post(f"/preferences/{token}", data={"channel": "email"})
+    assert profiled(client, token)
 
 
 def test_a_customer_can_come_back(client: TestClient, engine: Engine, token: str) -> None:

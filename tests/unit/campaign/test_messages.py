@@ -128,9 +128,10 @@ def test_what_is_personal_survives_being_kept_as_json() -> None:
 def test_the_care_desk_is_told_the_case_and_a_customer_never() -> None:
     template = {"m/body.en.txt.j2": "{{ case.reasons[0] if case else 'nothing' }}"}
     desk = composed(
-        template, message=Message(channel="care_desk", template="m"), recipient="7", personal=Personal(case=CASE)
+        template, message=Message(channel="care_desk", template="m"), recipient="shop-7", personal=Personal(case=CASE)
     )
     assert desk.text == "usually orders every 12 days, silent for 31"
+    assert desk.data["customer_id"] == "shop-7", "the desk knows the customer by the shop's own id"
     assert desk.way_out is None
     assert composed(template, personal=Personal(case=CASE)).text == "nothing"
     assert composed(template, personal=Personal(case=CASE)).data == {}

@@ -76,7 +76,7 @@ def test_customers_kept_and_money_and_the_cost_of_each() -> None:
 
 def test_what_is_not_shown_is_not_claimed() -> None:
     found = read(*counted((1_000, 500), (4_000, 2_040)))
-    assert found.claim.startswith("No effect on retention is shown of 4,000 treated customers (+1.0 points, -2.")
+    assert found.claim.startswith("No effect on retention is shown among 4,000 treated customers (+1.0 points, -2.")
     assert found.readings[0].cost_per_kept.high is None  # it may be that nobody was kept
 
 
@@ -93,6 +93,19 @@ def test_several_arms_are_read_together_and_each_with_a_wider_interval() -> None
     assert found.reading(ALL_ARMS).effect("retained").confidence == 0.95
     assert found.reading("a").effect("retained").confidence == 0.975
     assert not found.reading("a").effect("retained").certain  # 5 points ± 4.4 for one arm alone, ± 5.0 for two
+
+
+def test_an_arm_is_held_against_those_alone_whom_chance_might_have_given_it() -> None:
+    of, results = counted((1_000, 500), (1_000, 800), (1_000, 510))
+    # The control's second half, of whom nobody ordered, could not have been given arm a.
+    control = results["arm"] == "control"
+    impossible = control & (results["retained"] == 0)
+    results["chances"] = [[0.0, 0.6] if no else [1 / 3, 1 / 3] for no in impossible]
+    results.loc[control & (results.index % 50 == 0), "retained"] = 0.0
+    found = read(of, results)
+    assert found.reading("a").controls == 500
+    assert found.reading("b").controls == 1_000
+    assert found.reading("a").effect("retained").difference < 0 < found.reading("b").effect("retained").difference
 
 
 def test_too_early_nothing_is_claimed_but_harm_is_looked_for() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from holdfast.effect.sequence import looks, width
+from holdfast.effect.sequence import Look, looks, width
 from tests.fakes.trials import simulated
 
 
@@ -25,6 +25,13 @@ def test_it_is_wider_than_one_look_and_widest_where_least_is_known() -> None:
     assert widths[-1] > 1.96
 
 
+def seen_by(rows: pd.DataFrame, days: int, *arms: str) -> list[Look]:
+    """The looks at these arms; one called again has the customers of the first."""
+    control = rows[rows["arm"] == "control"]
+    groups = {arm: rows[rows["arm"] == (arms[0] if arm == "again" else arm)] for arm in arms}
+    return looks(groups, dict.fromkeys(arms, control), days, 0.05)
+
+
 def by_day(*days: tuple[str, float], propensity: float = 0.5) -> pd.DataFrame:
     table = pd.DataFrame(days, columns=["arm", "days_to_order"])
     return table.assign(propensity=propensity, probability=0.5)
@@ -32,7 +39,7 @@ def by_day(*days: tuple[str, float], propensity: float = 0.5) -> pd.DataFrame:
 
 def test_a_day_counts_what_was_ordered_before_its_end() -> None:
     rows = by_day(*[("control", 0.5)] * 10, *[("control", 1.0)] * 30, *[("a", 0.9)] * 20, *[("a", np.nan)] * 20)
-    seen = {look.day: look for look in looks(rows, ["a"], "control", 2, 0.05)}
+    seen = {look.day: look for look in seen_by(rows, 2, "a")}
     assert (seen[1].control, seen[1].treated) == (0.25, 0.5)
     assert 2 not in seen  # by then nobody of the control is without an order: nothing near to normal
 
@@ -41,7 +48,7 @@ def test_a_campaign_that_drives_customers_away_is_found_out_before_its_end() -> 
     days = np.arange(1, 2_001) % 40 + 0.5
     late = np.where(np.arange(2_000) % 3 == 0, np.nan, days)
     rows = by_day(*[("control", day) for day in days], *[("a", day) for day in late])
-    seen = looks(rows, ["a"], "control", 28, 0.05)
+    seen = seen_by(rows, 28, "a")
     assert not seen[0].harms
     harmful = [look.day for look in seen if look.harms]
     assert harmful
@@ -50,8 +57,8 @@ def test_a_campaign_that_drives_customers_away_is_found_out_before_its_end() -> 
 
 def test_more_arms_are_each_looked_at_more_carefully() -> None:
     results = simulated(1)[1]
-    one = looks(results, ["treatment"], "control", 28, 0.05)[-1]
-    both = looks(results, ["treatment", "treatment"], "control", 28, 0.05)[-1]
+    one = seen_by(results, 28, "treatment")[-1]
+    both = seen_by(results, 28, "treatment", "again")[-1]
     assert both.difference == one.difference
     assert both.high > one.high
 
@@ -64,7 +71,7 @@ def test_without_an_effect_daily_looking_seldom_finds_one(trials: int, customers
     wrong = naive = 0
     for seed in range(trials):
         results = simulated(seed, customers=customers)[1]
-        seen = looks(results, ["treatment"], "control", 28, 0.05)
+        seen = seen_by(results, 28, "treatment")
         wrong += any(look.low > 0 or look.high < 0 for look in seen)
         naive += any(abs(look.difference) > 1.96 * _error(look, results) for look in seen)
     told = f"false claims of {trials}: {wrong}; with a plain interval every day {naive}"
@@ -73,7 +80,7 @@ def test_without_an_effect_daily_looking_seldom_finds_one(trials: int, customers
     assert naive > 2 * wrong
 
 
-def _error(look: object, results: pd.DataFrame) -> float:
+def _error(look: Look, results: pd.DataFrame) -> float:
     sizes = results["arm"].value_counts()
     return float(
         (look.control * (1 - look.control) / sizes["control"] + look.treated * (1 - look.treated) / sizes["treatment"])

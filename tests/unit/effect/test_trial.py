@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.campaign.definition import CampaignRun
 from holdfast.effect.trial import Trial, trial_of
-from holdfast.errors import CampaignError
+from holdfast.errors import CampaignError, NobodyAssignedError
 from tests.fakes.operations import NOON, SHOP, campaign
 
 RUN = CampaignRun(campaign(cost_per_contact=Decimal("0.10")), date(2017, 11, 26), NOON, scored=4, audience=3)
@@ -19,7 +19,7 @@ RUN = CampaignRun(campaign(cost_per_contact=Decimal("0.10")), date(2017, 11, 26)
 def assigned(*rows: tuple[str, str, float | None, bool, float]) -> pd.DataFrame:
     """Rows of customer, arm, propensity, exposed, discount."""
     table = pd.DataFrame(rows, columns=["customer_id", "arm", "propensity", "exposed", "discount"])
-    return table.assign(probability=0.5, value=40.0, tier="high", persona=None, cost=5.0)
+    return table.assign(probability=0.5, value=40.0, tier="high", persona=None, chances=None, cost=5.0)
 
 
 def trial(*rows: tuple[str, str, float | None, bool, float], margin: float = 1) -> Trial:
@@ -68,7 +68,7 @@ def test_a_trial_needs_chance_with_known_odds_and_a_control(rows: list, randomis
 
 
 def test_a_run_that_assigned_nobody_says_so() -> None:
-    with pytest.raises(CampaignError, match="win_back@2017-11-26 assigned nobody"):
+    with pytest.raises(NobodyAssignedError, match="win_back@2017-11-26 assigned nobody"):
         trial()
 
 

@@ -80,7 +80,7 @@ def text(shown: Page) -> str:
         "high 55 0.549 202 medium 2 0.356 2,922 low 1,844 0.056 8,153",
         "audience 331 – skipped: no consent 18 – control, by hash: contacted by nobody 63 = treatment 250",
         "planned, with a coupon each 250 sent 231 failed 7 unknown (a person decides) 5 skipped at the last moment 4 "
-        "waiting 3 expected cost, USD 245.43",
+        "waiting 3 chosen by value_at_risk expected cost, USD 245.43",
         "A customer's card: 4711 medium probability 0.498, by model version 12",
         "has not ordered for 49 days orders a third as often as before",
         "win_back@2017-11-26 treatment valid until 2026-01-19 sent –",

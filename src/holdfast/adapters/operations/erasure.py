@@ -13,7 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Table, delete, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    String,
+    Table,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from holdfast.adapters.operations import audit, database
 from holdfast.adapters.operations.models import (
@@ -31,7 +46,7 @@ from holdfast.adapters.operations.models import (
 )
 from holdfast.adapters.operations.outbox import SqlOutbox
 from holdfast.adapters.operations.vault import SqlVault, change_gate
-from holdfast.pipelines.privacy import Erasure, Person, Row
+from holdfast.ports import Erasure, Person, Row
 
 _ID = "customer_id"
 _IN_VAULT = (ContactRow, ConsentRow, IdentityRow)
@@ -95,6 +110,25 @@ class VaultRows:
             change_gate(connection)
             for one in _IN_VAULT:
                 connection.execute(delete(one).where(one.customer_id == person.customer_id))
+
+
+@dataclass(frozen=True)
+class MessageWords:
+    """What finished messages were composed of, and channels' remarks: ``pipelines.retention.Dated``."""
+
+    engine: Engine
+
+    def old(self, before: datetime) -> int:
+        with database.reading(self.engine) as connection:
+            return connection.scalar(select(func.count()).where(_spent(before))) or 0
+
+    def drop(self, before: datetime) -> None:
+        with database.writing(self.engine) as connection:
+            connection.execute(update(OutboxRow).where(_spent(before)).values(context=null()))
+
+
+def _spent(before: datetime) -> ColumnElement[bool]:
+    return and_(OutboxRow.finished_at < before, cast(OutboxRow.context, String) != "null")  # NULL is not unequal
 
 
 @dataclass(frozen=True)

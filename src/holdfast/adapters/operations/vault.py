@@ -133,6 +133,22 @@ class SqlVault:
         key = required(self._keyring).open(customer_id, wrapped_of(row))
         return {name: value for name in _SEALED if (value := key.open(name, getattr(row, name))) is not None}
 
+    def reachable(self, customer_ids: Sequence[str]) -> list[str]:
+        """Those of the customers of whom contact details are kept."""
+        with database.reading(self._engine) as connection:
+            some = (
+                connection.scalars(select(ContactRow.customer_id).where(ContactRow.customer_id.in_(ids)))
+                for ids in _id_batches(customer_ids)
+            )
+            return [customer for found in some for customer in found]
+
+    def forget_contacts(self, customer_ids: Sequence[str]) -> None:
+        """Delete the contact details of these customers."""
+        with database.exclusive(self._engine) as connection:
+            change_gate(connection)
+            for some in _id_batches(customer_ids):
+                connection.execute(delete(ContactRow).where(ContactRow.customer_id.in_(some)))
+
     def objectors(self) -> frozenset[str]:
         """The customers who must not be profiled, see ``objected``."""
         with database.reading(self._engine) as connection:

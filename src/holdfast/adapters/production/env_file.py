@@ -61,6 +61,16 @@ VARIABLES = (
     Variable("MLFLOW_SERVICE_PASSWORD", _password),
     Variable("MLFLOW_SECRET_KEY", _signing_key),
     Variable(
+        "HOLDFAST_VAULT_KEYS",
+        lambda: json.dumps([_signing_key()]),
+        "Contact details are sealed with these, the newest last (docs/privacy.md): with them lost, they are.",
+    ),
+    Variable(
+        "HOLDFAST_PSEUDONYM_KEY",
+        _signing_key,
+        "Customers' pseudonyms are made with this one, for good: with another every customer is a new one.",
+    ),
+    Variable(
         "HOLDFAST_LINK_KEYS",
         lambda: json.dumps([_signing_key()]),
         "Preference links: the newest key last. Links in messages already sent need the key they were made with.",
