@@ -100,6 +100,8 @@ from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
 from holdfast.pipelines.redeem import redeem, reports_of
+from holdfast.pipelines.rehearse_campaign import CampaignRehearsal
+from holdfast.pipelines.rehearse_campaign import rehearse_campaign as _rehearse_campaign
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.pipelines.report import Reporting
 from holdfast.pipelines.retention import (
@@ -841,6 +843,13 @@ def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
         raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
     customers = found.plan["control"] + found.plan["treated"]
     return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
+
+
+def rehearse_campaign(name: str, cutoff: str, config: Path | None) -> CampaignRehearsal:
+    """The campaign on a simulated shop like this one. Writes nothing."""
+    one = campaign(name)
+    preview = planning().preview(one, cutoff, now(), first=sys.maxsize)
+    return _rehearse_campaign(lake(), one, preview, rules().shop, shop_config(config))
 
 
 def publish_effects() -> list[str]:
