@@ -1,4 +1,4 @@
-"""Readout and learned policies held against simulated shops' truth: python benchmarks/rehearsal_scores.py PART [SEEDS].
+"""Readout and learned policies held against simulated shops' truth: python -m benchmarks.rehearsal_scores PART [SEEDS].
 
 PART is ``coverage`` (intervals, false claims) or ``policies`` (what the learned policy brings beside others). Rewrites
 results/rehearsal_PART.json as it goes. All figures are of simulated shops.
@@ -21,7 +21,7 @@ HISTORY_DAYS, SHOPS, CUSTOMERS = 112, 2, 4096
 POLICY_CUSTOMERS, CAMPAIGNS, TREATED_SHARE = 16_384, 12, 0.3
 LEARNERS = ("s_logistic", "dr_logistic", "x_lightgbm")
 ORACLE_SEEDS = (1_000_001, 1_000_002, 1_000_003)
-EVERY = 10
+EVERY = 50
 """A row of results after so many seeds: each sums up all seeds up to it."""
 
 

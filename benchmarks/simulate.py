@@ -1,4 +1,4 @@
-"""How fast, and in how much memory, a shop is simulated into landing files: python benchmarks/simulate.py [CUSTOMERS].
+"""How fast, and in how much memory, a shop is simulated into landing files: python -m benchmarks.simulate [CUSTOMERS].
 
 Each size in a process of its own, into a folder that is deleted afterwards. Rows are those of all landing tables; the
 first day, which brings every established customer, is measured with the others.

@@ -10,7 +10,7 @@ shares of campaigns with `arm_shares` follow what each arm has brought.
 The shares of a cutoff replace those of the same cutoff, and are the same for the same log.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import dag, task
@@ -98,7 +98,7 @@ def learn() -> None:
         """The alias champion moves, if so decided; the decision is written on the version either way."""
         from holdfast import wiring
 
-        decided = decision(answer, datetime.now(UTC))
+        decided = decision(answer, wiring.now())
         return [wiring.learning().decide(one, decided) for one in found["weighed"]]
 
     approve = HITLOperator(

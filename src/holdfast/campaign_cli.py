@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,39 @@ def plan(
         return
     preview = use_case.preview(campaign, on, now, first)
     terminal.show(_planned(preview.plan), _listed(preview), "[dim]Nothing was written.[/]")
+
+
+@_command("rehearse")
+def rehearse(
+    name: Annotated[str, typer.Argument(help="A file of campaigns/, without .yaml.")],
+    cutoff: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The scores to plan on. Default: the latest possible.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="How customers are assumed to respond. Default: config/simulator.yaml.")
+    ] = None,
+) -> None:
+    """Simulate a campaign before it starts, on a shop with the rhythm and baskets of this one. Writes nothing."""
+    from holdfast import wiring
+
+    wiring.prepare()
+    found = wiring.rehearse_campaign(name, cutoff or wiring.latest_cutoff().isoformat(), config)
+    table = Table("arm", "customers", "coupons used", "cost", "customers kept", title="SIMULATED", box=None)
+    for one in found.arms:
+        figures = (
+            f"{each.value:,.0f} ({each.low:,.0f} to {each.high:,.0f})" for each in (one.redemptions, one.cost, one.kept)
+        )
+        table.add_row(escape(one.arm), f"{one.customers:,}", *figures)
+    shown = "would" if abs(found.effect) >= found.detectable else "would probably not"
+    terminal.show(
+        table,
+        f"Of {found.shop.name}. Rhythm, weekdays and baskets are this shop's; how customers respond is ASSUMED "
+        "(responses of the simulator's configuration), as is how they waver. In brackets: where 95 of 100 such "
+        "campaigns would end, if the assumptions held.",
+        f"Mean probability of churn {found.risk[0]:.2f}, simulated {found.risk[1]:.2f}. The assumed effect is "
+        f"{100 * found.effect:+.1f} points of retention; the smallest that the campaign shows with a power of 80 % is "
+        f"{100 * found.detectable:.1f}: it {shown} be seen.",
+    )
 
 
 @_command("show")

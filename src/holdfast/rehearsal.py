@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import hashlib
 import json
 import mailbox
 import os
@@ -34,12 +35,12 @@ from holdfast.adapters import clock
 from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.simulated_files import land_day, notice, write_parts
 from holdfast.adapters.sink import mail_sink
-from holdfast.campaign.definition import CONTROL, Arm, Campaign
+from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.signing import key_of, new_secret, sign
 from holdfast.errors import HoldfastError, SettingsError
+from holdfast.pipelines.rehearse_campaign import treatment_of
 from holdfast.settings import Settings
 from holdfast.simulator.comparison import Compared, true_effect
-from holdfast.simulator.lives import Treatment
 from holdfast.simulator.mail import Received, understand
 from holdfast.simulator.rows import customer_ids
 from holdfast.simulator.shop import SimulatedShop, Used
@@ -88,19 +89,6 @@ class Act:
 Tell = Callable[[str], None]
 
 
-def treatment_of(arm: Arm) -> Treatment:
-    """The arm as its customers see it."""
-    offer = arm.offer
-    if offer is None:
-        return Treatment()
-    return Treatment(
-        discount=float(offer.largest_discount),
-        minimum_basket=float(offer.minimum_basket),
-        percent=float(offer.percent) if offer.kind == "percent" else None,
-        valid_days=offer.valid_days,
-    )
-
-
 @contextmanager
 def prepared(home: Path, script: Script, config: Path | None, rules: Path, campaign: Path) -> Iterator[SimulatedShop]:
     """A rehearsal's home with its clock, its campaign and a local mailbox; the settings point at it from here on.
@@ -125,6 +113,8 @@ def prepared(home: Path, script: Script, config: Path | None, rules: Path, campa
             HOLDFAST_RULES=str(rules),
             HOLDFAST_CAMPAIGNS=str(home / "campaigns"),
             HOLDFAST_APPROVAL="auto",
+            # Hashes of pseudonyms draw the arms: the same seed must draw the same, and there is nobody to protect.
+            HOLDFAST_PSEUDONYM_KEY=hashlib.sha256(f"simulated:{script.seed}".encode()).hexdigest(),
             HOLDFAST_SMTP_HOST=here.loopback,
             HOLDFAST_SMTP_PORT=str(port),
             HOLDFAST_SMTP_STARTTLS="false",
@@ -199,6 +189,7 @@ def _beside_truth(readout: Readout, home: Path) -> Iterator[Compared]:
     from holdfast import wiring
 
     truth = pq.read_table(truth_file(home, readout.campaign_id)).to_pandas()
+    truth["customer_id"] = truth["customer_id"].map(wiring.pseudonyms())
     customers = wiring.trials().trial(readout.campaign_id).customers
     arms = [group.arm for group in readout.groups if group.arm != CONTROL]
     for reading in readout.readings:

@@ -1,0 +1,32 @@
+"""The true effect of a campaign, from the truth of its own customers."""
+
+import pandas as pd
+import pytest
+
+from holdfast.simulator.comparison import Compared, true_effect
+
+TRUTH = pd.DataFrame(
+    {
+        "customer_id": ["a", "b", "c", "d"],
+        "retained_none": [0.0, 0.0, 1.0, 1.0],
+        "retained_coupon": [1.0, 0.0, 1.0, 1.0],
+        "retained_reminder": [0.0, 0.0, 1.0, 0.0],
+    }
+)
+
+
+def test_it_is_the_mean_change_of_those_who_took_part() -> None:
+    took_part = pd.DataFrame({"customer_id": ["b", "a"]})
+    assert true_effect(TRUTH, took_part, {"coupon": 1.0}, "retained") == pytest.approx(0.5)
+
+
+def test_all_arms_together_are_weighed_by_their_shares() -> None:
+    everyone = TRUTH[["customer_id"]]
+    effect = true_effect(TRUTH, everyone, {"coupon": 0.75, "reminder": 0.25}, "retained")
+    assert effect == pytest.approx(0.75 * 0.25 + 0.25 * -0.25)
+
+
+def test_an_interval_covers_what_lies_within_it() -> None:
+    one = Compared("win_back@2024-05-30", "coupon", "retained", 100, measured=0.1, low=0.02, high=0.18, true=0.03)
+    assert one.covered
+    assert not Compared("x", "coupon", "net", 100, measured=0.1, low=0.02, high=0.18, true=0.2).covered
