@@ -29,20 +29,19 @@ def secrets(
 @_command("init")
 def init() -> None:
     """Bring every schema up to date; declare pools, roles and accounts. Safe to repeat; the init service does it."""
+    first = _given("AIRFLOW_ADMIN_USERNAME"), _given("AIRFLOW_ADMIN_PASSWORD")
+    admin = _given("MLFLOW_ADMIN_USERNAME"), _given("MLFLOW_ADMIN_PASSWORD")
+    service = _given("MLFLOW_TRACKING_USERNAME"), _given("MLFLOW_TRACKING_PASSWORD")
     from holdfast import wiring
 
     settings = wiring.prepare()
     from holdfast.adapters.production import first_start
 
-    first_start.prepare_airflow(_given("AIRFLOW_ADMIN_USERNAME"), _given("AIRFLOW_ADMIN_PASSWORD"))
+    first_start.prepare_airflow(*first)
     terminal.say("Airflow: schema, pools, roles and first account are in place.")
     wiring.feature_store().apply()
     terminal.say("Feast: the registry agrees with feature_repo/.")
-    first_start.prepare_mlflow(
-        settings.mlflow,
-        (_given("MLFLOW_ADMIN_USERNAME"), _given("MLFLOW_ADMIN_PASSWORD")),
-        (_given("MLFLOW_TRACKING_USERNAME"), _given("MLFLOW_TRACKING_PASSWORD")),
-    )
+    first_start.prepare_mlflow(settings.mlflow, admin, service)
     terminal.say("MLflow: the DAGs' account is in place.")
 
 

@@ -15,10 +15,6 @@ class StorageError(HoldfastError):
     """What a stage keeps cannot be written or read: the disk is full, or a file is not what was written."""
 
 
-class UnavailableError(HoldfastError):
-    """A server that keeps our data does not answer; nothing is half-done, and the same work may be tried again."""
-
-
 class SourceError(HoldfastError):
     """A landing file as a whole cannot be read or mapped onto the data contract."""
 
@@ -52,7 +48,7 @@ class FeatureStoreError(HoldfastError):
 
 
 class StoreUnavailableError(HoldfastError):
-    """The operations database cannot be read at present."""
+    """A database or server that keeps our data does not answer; nothing is half-done, the same may be tried again."""
 
 
 class AccessError(HoldfastError):

@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     loopback: str = Field(default="127.0.0.1", description="address that local servers listen on")
     listen: str | None = Field(
         default=None,
-        description="address that `holdfast preferences serve` and `holdfast mailbox` listen on; default: "
-        "loopback. In a container 0.0.0.0",
+        description="address that `holdfast preferences serve`, `lookup serve` and `mailbox` listen on, 0.0.0.0 in a "
+        "container; default: loopback",
     )
     approval: Literal["ask", "auto"] = Field(
         default="ask",

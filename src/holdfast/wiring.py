@@ -25,6 +25,7 @@ from holdfast.adapters.atomic import write_bytes
 from holdfast.adapters.channels import configured
 from holdfast.adapters.channels.email import Dkim, SmtpChannel, SmtpServer
 from holdfast.adapters.csv_export import write_csv
+from holdfast.adapters.csv_import import read_rows
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows, Served
 from holdfast.adapters.lake import DeltaLake
@@ -42,7 +43,6 @@ from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.quality import GreatExpectations
 from holdfast.adapters.quality import write_suites as write_quality_suites
-from holdfast.adapters.redemption_file import read_redemptions
 from holdfast.adapters.registry import CHURN, MODEL_NAME, Kind, MlflowRegistry, uplift_of
 from holdfast.adapters.scratch import FileScratch
 from holdfast.adapters.secret_file import kept_secret
@@ -99,7 +99,7 @@ from holdfast.pipelines.promote import Promotion
 from holdfast.pipelines.quarantine import row_values, standing
 from holdfast.pipelines.rebuild import Rebuild
 from holdfast.pipelines.recommend import Recommended, write_recommendations
-from holdfast.pipelines.redeem import redeem
+from holdfast.pipelines.redeem import redeem, reports_of
 from holdfast.pipelines.rehearse_campaign import CampaignRehearsal
 from holdfast.pipelines.rehearse_campaign import rehearse_campaign as _rehearse_campaign
 from holdfast.pipelines.replies import Feedback, Preferences
@@ -578,7 +578,7 @@ def lookup_app() -> FastAPI:
 
 
 def serve_lookup() -> None:
-    """Serve the look-up API on loopback until interrupted."""
+    """Serve the look-up API until interrupted."""
     import uvicorn
 
     here = settings()
@@ -726,7 +726,7 @@ def send(batch: Mapping[str, Any]) -> Sent:
 
 def redeem_file(file: Path, at: datetime) -> dict[str, Redeemed]:
     """Take in the redemptions of a CSV file. Raises SourceError naming row and field, with nothing taken in."""
-    return redeem(operations(), read_redemptions(file), f"file {file.name}"[:60], at)
+    return redeem(operations(), reports_of(read_rows(file), file.name), f"file {file.name}"[:60], at)
 
 
 def campaign_accounts(campaign_ids: Sequence[str]) -> list[Account]:
@@ -818,7 +818,7 @@ def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
 
 def score_uplifts(cutoff: str) -> list[dict[str, Any]]:
     """Predict what each arm does to each active customer, for every campaign that chooses by uplift."""
-    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules())
+    use_case = UpliftScoring(lake(), feature_store(), uplift_registry, rules(), vault().objectors)
     chosen = [campaign(name) for name in campaign_names()]
     return [use_case.score(one, cutoff) for one in chosen if one.policy.by == "uplift"]
 

@@ -17,7 +17,7 @@ from typing import Any
 from holdfast.adapters.environment import for_child
 from holdfast.settings import Settings
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @contextlib.contextmanager

@@ -122,6 +122,7 @@ def lookup_app(
     keys: ApiKeys | None = None,
     entitlements: Entitlements | None = None,
     served: Any = lambda: SERVED,
+    patience: float = 2.0,
 ) -> FastAPI:
     lookup = Lookup(
         reader or TableReader(dict(HELD)),
@@ -129,6 +130,7 @@ def lookup_app(
         currency="USD",
         stored_id=lambda customer: customer,
         clock=clock,
+        patience=patience,
     )
     door = Door(
         keys or KeyDatabase(engine),

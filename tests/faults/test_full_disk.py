@@ -24,6 +24,7 @@ from holdfast.adapters.registry import MlflowRegistry
 from holdfast.adapters.scratch import FileScratch
 from holdfast.errors import StorageError
 from tests.fakes.candidate_run import candidate_run
+from tests.fakes.operations import KEYRING
 from tests.faults.small_disk import SmallDisk, small_disk
 
 LARGE = 8_000
@@ -170,7 +171,7 @@ def operations(root: Path) -> Site:
         emails = [f"{one}-{'x' * 200}@shop.example" for one in customers]
         batch = f"batch-{version}"
         table = pd.DataFrame({"customer_id": customers, "email": emails, "given_name": None, "batch": batch})
-        SqlVault(engine).append("contacts", table, [batch])
+        SqlVault(engine, KEYRING).append("contacts", table, [batch])
 
     return Site(write, read, "operations.db")
 

@@ -62,6 +62,7 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
     assert sum(killed.values()) >= kills * (len(STAGES) - 1)
 
 
+@pytest.mark.full
 def test_a_stage_run_twice_at_once_ends_as_one_run_does(
     undisturbed: Undisturbed, tmp_path: Path, project: Path
 ) -> None:

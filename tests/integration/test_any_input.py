@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from holdfast import contract, mapping
 from holdfast.adapters import files, manifests
 from holdfast.adapters.channels.configured import Channels
-from holdfast.adapters.redemption_file import read_redemptions
+from holdfast.adapters.csv_import import read_rows
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign.definition import Campaign
 from holdfast.campaign.links import Links
@@ -29,7 +29,7 @@ from holdfast.guessing import mapping_text
 from holdfast.language import language_of
 from holdfast.mapping import Format
 from holdfast.mapping import Mapping as SourceMapping
-from holdfast.pipelines.redeem import codes_of
+from holdfast.pipelines.redeem import codes_of, reports_of
 from holdfast.public.words import language
 from holdfast.rules import Rules
 from holdfast.schemas import TABLES
@@ -315,7 +315,7 @@ def test_redemptions_and_codes(examples: int, tmp_path: Path) -> None:
 
     def parse(content: bytes) -> None:
         file.write_bytes(content)
-        read_redemptions(file)
+        reports_of(read_rows(file), file.name)
 
     holds(examples * 2, damaged(whole), parse)
     holds(examples, st.text(max_size=200), lambda text: codes_of(text, "codes.txt"))
@@ -384,7 +384,7 @@ def test_redemptions_that_once_were_a_fault_name_row_and_field(row: str, told: s
     file = tmp_path / "used.csv"
     file.write_text(f"redemption_id,code,redeemed_at,basket,discount,order_id\n{row}\n")
     with pytest.raises(HoldfastError, match=rf"used.csv.*{told}"):
-        read_redemptions(file)
+        reports_of(read_rows(file), file.name)
 
 
 def test_the_property_fails_for_a_parser_that_lets_another_exception_out() -> None:

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 
 from holdfast.adapters.production import env_file
+from holdfast.adapters.production.roles import MARKETER, ROLES
 from holdfast.cli import app
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
@@ -119,7 +120,7 @@ def test_every_service_is_checked_limited_restarted_and_pinned() -> None:
 
 def test_nothing_is_published_beyond_this_machine() -> None:
     published = [port for one in services().values() for port in one.get("ports", [])]
-    assert len(published) == 3
+    assert len(published) == 4
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
 
 
@@ -191,6 +192,12 @@ def test_every_variable_of_the_file_is_one_that_somebody_reads() -> None:
                 assert name.removeprefix("HOLDFAST_").lower() in Settings.model_fields, name
             elif name.startswith("MLFLOW_") and name not in {"MLFLOW_ADMIN_USERNAME", "MLFLOW_ADMIN_PASSWORD"}:
                 assert hasattr(environment_variables, name) or name in of_the_server, name
+
+
+def test_a_marketer_may_answer_in_every_dag_that_asks() -> None:
+    asking = {path.stem for path in (ROOT / "dags").glob("*.py") if "HITLOperator(" in path.read_text()}
+    assert asking == {"train", "learn"}
+    assert {("can_edit", f"DAG:{name}") for name in asking} <= ROLES[MARKETER]
 
 
 def test_the_image_is_named_for_this_version_and_built_from_the_production_lock() -> None:

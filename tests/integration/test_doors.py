@@ -32,6 +32,9 @@ BY_TOKEN = {
 }
 """Routes that take a token in the path for a key: whoever has none gets the page that tells nothing."""
 
+FILLED_IN = {"token": "forged", "customer_id": "7", "name:path": "redemptions", "name": "effect"}
+"""What is put in the place of a path's parameters."""
+
 Apps = dict[str, FastAPI]
 
 
@@ -68,7 +71,9 @@ def walk(routes: list[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
 def refused(app: FastAPI, method: str, path: str) -> int:
     """What somebody without a key is answered."""
     with TestClient(app, raise_server_exceptions=False) as client:
-        plain = path.replace("{token}", "forged").replace("{customer_id}", "7").replace("{name:path}", "redemptions")
+        plain = path
+        for parameter, value in FILLED_IN.items():
+            plain = plain.replace(f"{{{parameter}}}", value)
         assert "{" not in plain, f"{path} has a parameter that this test does not fill in yet"
         return client.request(method, plain, follow_redirects=False).status_code
 

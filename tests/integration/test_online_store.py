@@ -22,7 +22,7 @@ import pytest
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import feast_config, writer
 from holdfast.adapters.online.layout import Rows, entity_keys, values
-from holdfast.errors import FeatureStoreError, MissingDataError, SettingsError, UnavailableError
+from holdfast.errors import FeatureStoreError, MissingDataError, SettingsError, StoreUnavailableError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.settings import Settings
 from holdfast.windows import instant
@@ -272,10 +272,10 @@ def test_an_unreachable_redis_says_which_setting_to_check(open_store: Callable[.
     if absent:
         pytest.skip(absent)
     nobody = "redis://127.0.0.1:1/0"
-    with pytest.raises(UnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
+    with pytest.raises(StoreUnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
         writer(nobody).write("holdfast", [batch(["007"], 1.0, NOVEMBER)])
     store = open_store(nobody)
-    with pytest.raises(UnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
+    with pytest.raises(StoreUnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
         store.online(["007"])
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -277,3 +278,25 @@ def test_uplift_models_have_a_name_of_their_own_and_are_stored_without_pickle(
     mlflow.set_tracking_uri(url)
     served = mlflow.pyfunc.load_model(f"models:/holdfast-uplift-win_back/{champion.version}")
     assert served.predict(rows)["uplift_mail"].tolist() == model.answers(rows)["uplift_mail"].tolist()
+
+
+def test_a_database_whose_maker_was_killed_halfway_is_made_anew(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / ".mlflow.db.part") as half:
+        half.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+    assert real_registry(tmp_path).aliased("champion") is None
+    assert [file.name for file in tmp_path.glob("*mlflow*")] == ["mlflow.db"]
+
+
+def test_of_two_that_make_the_database_at_once_both_find_it_whole(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as both:
+        assert list(both.map(_champion, [tmp_path] * 2)) == [None, None]
+
+
+def _champion(folder: Path) -> object:
+    return real_registry(folder).aliased("champion")
+
+
+def test_nobody_to_roll_back_to_is_told_before_there_is_a_database(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no previous champion"):
+        real_registry(tmp_path).rollback(YES)

@@ -183,12 +183,14 @@ def produced(after_the_loop: Stack) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """What the same sample gives in one process, on SQLite: `holdfast run`."""
+def embedded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the same sample gives in one process, on SQLite: `holdfast run`, with the same pseudonyms."""
     home = tmp_path_factory.mktemp("embedded")
+    chosen = {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto"}
+    pseudonyms = {"HOLDFAST_PSEUDONYM_KEY": stack.secrets["HOLDFAST_PSEUDONYM_KEY"]}
     subprocess.run(
         [local.BIN / "holdfast", "run", "--sample", "complete-journey", "--cutoff", CUTOFF, "--share", str(SHARE)],
-        env=local.environment() | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto"},
+        env=local.environment() | chosen | pseudonyms,
         check=True,
         capture_output=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mailbox
 from collections import Counter
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pandas as pd
 import psycopg
@@ -69,17 +70,15 @@ def test_the_champion_is_in_mlflow_with_the_marketers_name_on_it(after_the_loop:
 
 
 def test_tasks_ran_on_both_workers(after_the_loop: Stack) -> None:
-    with local.database(after_the_loop.model, after_the_loop.place, "airflow") as airflow:
-        rows = airflow.execute("SELECT worker, COUNT(*) FROM celery_taskmeta GROUP BY worker").fetchall()
     logs = {name: (after_the_loop.place.home / "logs" / f"{name}.log").read_text() for name in ("worker-1", "worker-2")}
-    assert {name for name, log in logs.items() if "succeeded in" in log} == {"worker-1", "worker-2"}, rows
+    assert {name for name, log in logs.items() if "succeeded in" in log} == {"worker-1", "worker-2"}
 
 
 def test_the_preference_page_serves_the_links_that_were_sent(after_the_loop: Stack) -> None:
-    message = next(iter(mailbox.Maildir(after_the_loop.home / "mail", create=False)))
-    link = message["List-Unsubscribe"].strip("<>").split(">")[0]
-    path = link.partition("/preferences/")[2]
-    status, page = answer(after_the_loop.place.url("preferences", 8090, f"/preferences/{path}"))
+    kept = mailbox.Maildir(after_the_loop.home / "mail", create=False)
+    link = next(message["List-Unsubscribe"] for message in kept if "List-Unsubscribe" in message)
+    path = urlsplit(link.strip("<>")).path
+    status, page = answer(after_the_loop.place.url("preferences", 8090, path))
     assert status == 200
     assert "Complete Journey" in page
 

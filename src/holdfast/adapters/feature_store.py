@@ -57,7 +57,7 @@ class FeastStore:
 
     @cached_property
     def sdk(self) -> feast.FeatureStore:
-        """Feast's own SDK on this repository; StorageError or UnavailableError when its registry cannot be read."""
+        """Feast's own SDK here. Raises StorageError or StoreUnavailableError when its registry cannot be read."""
         import feast
 
         with _explained():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as package_version
@@ -167,7 +167,7 @@ class MlflowRegistry(Generic[_Model]):
         client.set_model_version_tag(self._kind.name, version.version, "verdict", verdict.reason)
 
     def decide(self, version: ModelVersion, decision: Approval, replacing: str | None) -> None:
-        with self._alone():
+        with self._alone_on_database():
             champion = self.aliased("champion")
             if champion is not None and champion.version == version.version:
                 return
@@ -181,7 +181,7 @@ class MlflowRegistry(Generic[_Model]):
                 self._crown(version, champion)
 
     def rollback(self, decision: Approval) -> ModelVersion:
-        with self._alone():
+        with self._alone_on_database():
             champion, previous = self.aliased("champion"), self.aliased("previous")
             if champion is None or previous is None:
                 raise ModelError("there is no previous champion to go back to: at most one model was ever promoted.")
@@ -269,12 +269,39 @@ class MlflowRegistry(Generic[_Model]):
         experiment_id: str = found.experiment_id
         return experiment_id
 
+    @contextmanager
+    def _alone_on_database(self) -> Iterator[None]:
+        self._make_database()  # before, since whoever is alone cannot ask for it again
+        with self._alone():
+            yield
+
+    def _make_database(self) -> None:
+        """Make the file of a new SQLite database aside, and put it in place once it is whole.
+
+        MLflow makes it table by table: a process killed meanwhile, or a second one at the same time, leaves one that
+        MLflow refuses from then on.
+        """
+        if not self._url.startswith("sqlite:///") or (file := Path(self._url.removeprefix("sqlite:///"))).exists():
+            return
+        with self._alone():
+            if file.exists():
+                return
+            from mlflow import MlflowClient
+
+            aside = file.with_name(f".{file.name}.part")
+            aside.unlink(missing_ok=True)
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            MlflowClient(f"sqlite:///{aside}", f"sqlite:///{aside}").search_registered_models()
+            MlflowClient(f"sqlite:///{aside}").search_experiments()
+            aside.replace(file)
+
     def _client(self) -> Any:
         return self._mlflow().MlflowClient()
 
     def _mlflow(self) -> Any:
         import mlflow
 
+        self._make_database()
         mlflow.set_tracking_uri(self._url)
         mlflow.set_registry_uri(self._url)
         return mlflow

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.errors import HoldfastError, StorageError, UnavailableError
+from holdfast.errors import HoldfastError, StorageError, StoreUnavailableError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_WORDS = ("no space left on device", "disk is full", "file too large", "could not extend file", "disk quota")
@@ -73,11 +73,11 @@ def of_database(error: BaseException, name: str, setting: str) -> HoldfastError 
             f"{name} cannot be read, it is not what was written: {_said(error)}. Put its latest backup in its place."
         )
     if _says(error, _BUSY_WORDS):
-        return UnavailableError(
+        return StoreUnavailableError(
             f"{name} was held by another process for too long: {_said(error)}. Run the stage again."
         )
     if _says(error, _GONE_WORDS):
-        return UnavailableError(
+        return StoreUnavailableError(
             f"{name} does not answer: {_said(error)}. What was committed is kept, the rest undone. See to the server "
             f"and {setting}; the stage may run again."
         )

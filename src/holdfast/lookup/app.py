@@ -17,12 +17,13 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from holdfast.access import Scope
-from holdfast.errors import FeatureStoreError, HoldfastError, StoreUnavailableError
+from holdfast.errors import FeatureStoreError, HoldfastError, StorageError, StoreUnavailableError
 from holdfast.lookup import answers
 from holdfast.lookup.answers import LARGEST_BATCH, CustomerId, FeatureNames, parameter
 from holdfast.lookup.customers import Lookup
@@ -314,7 +315,7 @@ class _Readiness:
             await self._lookup.customers(["readyz"], offers=True)
         except FeatureStoreError:
             waiting.append("features")
-        except StoreUnavailableError:
+        except (StorageError, StoreUnavailableError):
             waiting.append("offers")
         return waiting
 
@@ -381,6 +382,8 @@ async def _body(request: Request) -> bytes:
                         {"Connection": "close"},
                     )
                 parts.append(chunk)
+    except ClientDisconnect as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "the body was broken off") from error
     except TimeoutError as error:
         raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "the body took too long", {"Connection": "close"}) from error
     return b"".join(parts)

@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from holdfast.campaign.offers import Entitlement
-from holdfast.errors import FeatureStoreError
+from holdfast.errors import FeatureStoreError, StoreUnavailableError
 from holdfast.ports import Asked, Entitlements, OnlineReader, Served, ServedView
 from holdfast.scores import SCORE_NAMES, SCORES_VIEW
 
+LEDGER_SECONDS = 2.0
+"""How long the ledger may take to tell the offers."""
 _SELECTIONS = 256
 """How many different selections of features are kept ready."""
 
@@ -92,8 +94,10 @@ class Lookup:
         currency: str,
         stored_id: Callable[[str], str],
         clock: Callable[[], datetime],
+        patience: float = LEDGER_SECONDS,
     ) -> None:
         self._reader = reader
+        self._patience = patience
         self._entitled = Together(entitlements, clock)
         self._currency = currency
         self._stored_id = stored_id
@@ -118,7 +122,7 @@ class Lookup:
         stored = [self._stored_id(customer) for customer in customer_ids]
         coming = self._entitled.of(stored) if offers else None
         rows = await self._reader.read(shelf.card, stored)
-        entitled = await coming if coming else {}
+        entitled = await self._in_time(coming) if coming else {}
         now = self._clock().timestamp()
         cards: list[dict[str, Any] | None] = []
         for customer, key, row in zip(customer_ids, stored, rows, strict=True):
@@ -130,6 +134,16 @@ class Lookup:
                 card["offers"] = [_offer(one, self._currency) for one in entitled.get(key, ())]
             cards.append(card)
         return cards
+
+    async def _in_time(
+        self, coming: asyncio.Future[Mapping[str, Sequence[Entitlement]]]
+    ) -> Mapping[str, Sequence[Entitlement]]:
+        """The coupons, unless the ledger keeps whoever asks, and with them their place, for too long."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await coming
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"the ledger has not answered in {self._patience:g} s") from error
 
     async def features(self, customer_id: str, names: tuple[str, ...]) -> dict[str, Any] | None:
         """The customer's features by view (all of them if none is named); None for whom nobody knows."""

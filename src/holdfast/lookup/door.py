@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from holdfast.access import Grant, Keyring, Scope
-from holdfast.errors import FeatureStoreError, StoreUnavailableError
+from holdfast.errors import FeatureStoreError, StorageError, StoreUnavailableError
 from holdfast.lookup.journal import Journal, Metrics
 from holdfast.lookup.problems import ProblemError, of_http, wait
 from holdfast.ports import ApiKeys
@@ -61,8 +61,8 @@ class Door:
         """Whether the keys were read a moment ago."""
         return self._read_at is not None and self._steady() - self._read_at < TRUSTED_SECONDS
 
-    def require(self, authorization: bytes, wanted: Scope | None) -> Grant:
-        """The grant of who asks. Raises ProblemError for one who may not."""
+    def identify(self, authorization: bytes) -> Grant:
+        """The grant of who asks. Raises ProblemError for one without a valid key."""
         if not self.current:
             raise wait(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked at present", 5)
         grant = None
@@ -74,10 +74,13 @@ class Door:
                 "send a valid key as 'Authorization: Bearer hf_…'; `holdfast lookup key new` makes one",
                 {"WWW-Authenticate": 'Bearer realm="holdfast"'},
             )
+        return grant
+
+    def admit(self, grant: Grant, wanted: Scope | None) -> None:
+        """Raise ProblemError unless the key has the scope (None: any will do) and its pace allows one more request."""
         if wanted is not None and wanted not in grant.key.scopes:
             raise ProblemError(HTTPStatus.FORBIDDEN, f"this needs a key of scope {wanted}")
         self.charge(grant, 1)
-        return grant
 
     def charge(self, grant: Grant, tokens: int) -> None:
         """Count so many requests against the key's pace. Raises ProblemError when it has been faster than it may."""
@@ -105,15 +108,16 @@ class Door:
         try:
             if self._inside > self._room:
                 raise wait(HTTPStatus.SERVICE_UNAVAILABLE, "more requests at once than can be served; come back", 1)
-            grant = self.require(_authorization(asgi), route.wanted)
+            grant = self.identify(_authorization(asgi))
             key = grant.key.id
+            self.admit(grant, route.wanted)
             asgi["holdfast.grant"] = grant
             await route.serve(asgi, receive, sending)
         except ProblemError as problem:
             await problem.response()(asgi, receive, sending)
         except HTTPException as error:
             await of_http(error).response()(asgi, receive, sending)
-        except (FeatureStoreError, StoreUnavailableError) as error:
+        except (FeatureStoreError, StorageError, StoreUnavailableError) as error:
             self.journal.note("unavailable", route=route.path, error=type(error).__name__)
             closed = wait(HTTPStatus.SERVICE_UNAVAILABLE, "a store cannot be read at present", 2)
             await closed.response()(asgi, receive, sending)

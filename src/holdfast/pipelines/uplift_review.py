@@ -70,7 +70,7 @@ def assessed(of: Evidence, champion: ModelVersion | None, registry: UpliftRegist
         of.effects[found.best.learner.name][later],
         _in_order(model, rows[later], on.arms),
         terms,
-        champion=f"the champion, version {champion.version}",
+        champion=f"the champion (version {champion.version})",
         unit=currency,
     )
     return replace(found, verdict=Verdict((*found.verdict.checks, check)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -120,12 +120,13 @@ def standing_uplift(lake: Lake, registry: UpliftRegistry, campaign: Campaign) ->
 
 @dataclass(frozen=True)
 class UpliftScoring:
-    """Predicts the effect of every arm on every customer who is active at a cutoff, for planning."""
+    """Predicts every arm's effect on every customer who is active at a cutoff, but the ``objectors``, for planning."""
 
     lake: Lake
     store: FeatureStore
     registry: Callable[[str], UpliftRegistry]
     rules: Rules
+    objectors: Callable[[], Set[str]] = frozenset
 
     def score(self, campaign: Campaign, cutoff: str) -> dict[str, Any]:
         """By the campaign's champion, in the place of earlier predictions; without one, nothing is predicted.
@@ -145,6 +146,7 @@ class UpliftScoring:
                 self.lake.replace(UPLIFTS, self.lake.read(UPLIFTS).head(0), where=where)
             return {**told, "why": f"{why}. Run the learn DAG"}
         rows = dataset.active(known, self.rules.population.active_days)
+        rows = rows[~rows["customer_id"].isin(self.objectors())]
         model = registry.load(champion)
         uplifts = model.uplifts(rows)
         harms = model.harms(uplifts)

@@ -50,7 +50,7 @@ class _Report(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: Word
+    id: Annotated[Text, Field(min_length=1, max_length=150)]  # it is kept behind the channel's name, 200 in all
     reference: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     kind: FeedbackKind
     occurred_at: Moment

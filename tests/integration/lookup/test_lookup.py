@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -349,6 +350,28 @@ def test_a_ledger_that_fails_is_never_told_as_no_offers(plain: Engine) -> None:
         is_problem(client.get("/v1/customers/7", headers=bearer(with_offers)), 503)
         assert client.get("/v1/customers/7", headers=bearer(without)).status_code == 200
         assert client.get("/readyz").json() == {"status": "waiting", "waiting_for": ["offers"]}
+
+
+def test_a_ledger_that_hangs_keeps_nobody_for_long(plain: Engine) -> None:
+    released = threading.Event()
+
+    class LedgerThatHangs:
+        def in_force(self, customers: Any, at: datetime) -> Any:
+            released.wait(60)
+            return {}
+
+    with_offers, without = add_key(plain, Scope.SCORES, Scope.OFFERS), add_key(plain, Scope.SCORES)
+    app = lookup_app(plain, entitlements=LedgerThatHangs(), patience=0.05)
+    try:
+        with TestClient(app) as client:
+            for _ in range(3):
+                is_problem(client.get("/v1/customers/7", headers=bearer(with_offers)), 503)
+            assert client.get("/v1/customers/7", headers=bearer(without)).status_code == 200
+            released.set()
+            app.state.lookup._patience = 20.0
+            assert client.get("/v1/customers/7", headers=bearer(with_offers)).json()["offers"] == []
+    finally:
+        released.set()
 
 
 def test_a_fault_of_ours_is_500_in_the_same_form_and_noted_without_its_text(plain: Engine, reader: TableReader) -> None:

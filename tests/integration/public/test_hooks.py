@@ -127,6 +127,7 @@ def test_a_key_that_is_being_replaced_still_signs(client: TestClient, engine: En
         ({"occurred_at": "2017-11-26T18:00:00"}, "occurred_at"),
         ({"occurred_at": "0001-01-01T00:00:00+23:59"}, "occurred_at"),  # no year of UTC
         ({"id": "e\x00"}, "id"),
+        ({"id": "e" * 151}, "id"),
         ({"detail": "\x00"}, "detail"),
         ({"id": ""}, "id"),
         ({"reference": "win_back@2017-11-26:7:email"}, "reference"),

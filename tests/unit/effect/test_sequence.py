@@ -41,6 +41,9 @@ def test_a_day_counts_what_was_ordered_before_its_end() -> None:
     rows = by_day(*[("control", 0.5)] * 10, *[("control", 1.0)] * 30, *[("a", 0.9)] * 20, *[("a", np.nan)] * 20)
     seen = {look.day: look for look in seen_by(rows, 2, "a")}
     assert (seen[1].control, seen[1].treated) == (0.25, 0.5)
+    # 30 of 80 have ordered, odds of 0.6; from a churn probability of one half, odds of 1 are expected at the end.
+    error = (0.25 * 0.75 / 39 + 0.5 * 0.5 / 39) ** 0.5
+    assert seen[1].high == pytest.approx(0.25 + error * width(0.6, 1, 0.05))
     assert 2 not in seen  # by then nobody of the control is without an order: nothing near to normal
 
 

@@ -193,7 +193,7 @@ def test_a_champion_is_met_only_on_runs_that_it_has_not_learned_from(shop: Shop)
     shop.learning.decide(first, APPROVED)
     _, again = shop.learned(one, after(3))
     assert not again["passed"]
-    assert "no run has matured since the champion, version 1, learned from the last" in str(again["reason"])
+    assert "no run has matured since the champion (version 1) learned from the last" in str(again["reason"])
     with pytest.raises(ModelError, match="no longer the challenger"):
         shop.learning.decide({**again, "version": "1"}, APPROVED)
 

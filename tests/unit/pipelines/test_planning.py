@@ -74,6 +74,7 @@ def test_a_plan_counts_everyone_once(use_case: Intervention) -> None:
         "arms": {"treatment": len(TREATED)},
         "planned": len(TREATED),
         "expected_cost": 5.0 * len(TREATED),
+        "chosen_by": "value_at_risk",
     }
 
 

@@ -38,7 +38,8 @@ class Bench:
 
     def __init__(self, store: FakeFeatureStore, rules: Rules = RULES) -> None:
         self.lake, self.store, self.scratch, self.registry = FakeLake(), store, FakeScratch(), FakeRegistry()
-        self.scoring = Scoring(self.lake, store, self.registry, self.scratch, rules)
+        self.objectors: set[str] = set()
+        self.scoring = Scoring(self.lake, store, self.registry, self.scratch, rules, objectors=lambda: self.objectors)
 
     def crown(self, service: FeatureService = SERVICE) -> None:
         rows = self.store.snapshot(date.fromisoformat(CUTOFF))
@@ -84,6 +85,19 @@ def test_every_active_customer_is_scored_once_and_nobody_else(bench: Bench) -> N
     active = known[known["days_since_order"] < 28]
     assert sorted(scores["customer_id"]) == sorted(active["customer_id"])
     assert published["customers"] == len(active) < len(known)
+
+
+def test_whoever_objects_is_neither_scored_nor_served_a_score_any_more(bench: Bench) -> None:
+    before = bench.run()["customers"]
+    gone, stays = sorted(bench.lake.read(SCORES)["customer_id"])[:2]
+    assert {gone, stays} <= bench.store.scores.keys()
+    parts = [bench.scoring.score(CUTOFF, shard) for shard in bench.scoring.shards()]
+    bench.objectors.add(gone)  # while the shards are scored
+    assert bench.scoring.publish(CUTOFF, parts)["customers"] == before - 1
+    assert bench.run()["customers"] == before - 1
+    assert gone not in set(bench.lake.read(SCORES)["customer_id"])
+    assert gone not in bench.store.scores
+    assert stays in bench.store.scores
 
 
 def test_the_number_of_shards_changes_no_score(bench: Bench) -> None:

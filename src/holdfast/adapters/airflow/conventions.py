@@ -12,12 +12,12 @@ from typing import Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
-from holdfast.errors import HoldfastError, SettingsError, TemporaryChannelError, UnavailableError
+from holdfast.errors import HoldfastError, SettingsError, StoreUnavailableError, TemporaryChannelError
 
 RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(TemporaryChannelError, RetryAction.RETRY, reason="refused for now"),
-        RetryRule(UnavailableError, RetryAction.RETRY, reason="a server did not answer"),
+        RetryRule(StoreUnavailableError, RetryAction.RETRY, reason="a server did not answer"),
         RetryRule(HoldfastError, RetryAction.FAIL, reason="it would fail again until a person has acted"),
     ]
 )

@@ -27,7 +27,7 @@ class OnlineWriter(Protocol):
     def write(self, project: str, batches: Iterable[Rows]) -> int:
         """Write every row that is not older than what the store holds; returns how many were written.
 
-        Raises UnavailableError when the store cannot be reached and FeatureStoreError when it has not been set up.
+        Raises StoreUnavailableError when the store cannot be reached and FeatureStoreError when it has not been set up.
         """
         ...
 

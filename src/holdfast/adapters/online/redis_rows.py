@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from holdfast.adapters.online.layout import Rows, View, entity_keys, timestamp, values
-from holdfast.errors import UnavailableError
+from holdfast.errors import StoreUnavailableError
 
 # KEYS[1]: a customer. ARGV: the field of the view's event time, that time, then field after value. Comparing and
 # writing are one step for every other client, so that two writers cannot interleave. A Timestamp message is the byte
@@ -89,7 +89,7 @@ class RedisRows:
         try:
             yield
         except RedisError as error:
-            raise UnavailableError(
+            raise StoreUnavailableError(
                 f"the Redis online store cannot be reached or refuses to serve: {error}. Check "
                 "HOLDFAST_FEAST_ONLINE_URL and the server; what was written is whole, and a repeated run completes it."
             ) from error

@@ -10,16 +10,17 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
 from holdfast.adapters.storage import of_database
-from holdfast.errors import HoldfastError, SettingsError
+from holdfast.errors import SettingsError
 
 _BUSY_MILLISECONDS = 60_000
 _SIGNS_OF_LIFE = {
@@ -59,14 +60,14 @@ def connect(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         engine = create_engine(parsed, pool_pre_ping=True, connect_args=_SIGNS_OF_LIFE)
         event.listen(engine, "do_connect", _bounded)
-        return _explained(_unshared(engine))
+        return _unshared(engine)
     if not parsed.database or parsed.database == ":memory:":
         raise SettingsError("the operations database must be a file: several processes share it")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return _explained(_unshared(engine))
+    return _unshared(engine)
 
 
 def _bounded(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
@@ -76,19 +77,17 @@ def _bounded(_dialect: object, _record: object, arguments: list[Any], options: d
     return BoundedConnection.connect(*arguments, **options)
 
 
-def _explained(engine: Engine) -> Engine:
-    """Let a full disk, a broken file and a server that is gone be told with a remedy, wherever they are met."""
-
-    @event.listens_for(engine, "handle_error")
-    def _explain(context: ExceptionContext) -> BaseException | None:
-        return None if context.is_pre_ping else explanation(engine, context.original_exception)
-
-    return engine
-
-
-def explanation(engine: Engine, error: BaseException) -> HoldfastError | None:
-    """What to tell of a driver's error on this engine; None where it is not about disk, file or server."""
-    return of_database(error, f"the operations database {engine.url.render_as_string()}", "HOLDFAST_OPERATIONS_URL")
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Inside the block, a full disk, a broken file and a server that is gone are told with a remedy."""
+    try:
+        yield
+    except (DBAPIError, psycopg.Error) as error:
+        cause = (error.orig or error) if isinstance(error, DBAPIError) else error
+        told = of_database(cause, f"the operations database {engine.url}", "HOLDFAST_OPERATIONS_URL")
+        if told is None:
+            raise
+        raise told from error
 
 
 def _unshared(engine: Engine) -> Engine:
@@ -134,21 +133,25 @@ def _begin_sqlite(connection: Connection) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads."""
-    with engine.connect() as connection:
+    with _explained(engine), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction committed when the block ends and rolled back when it raises."""
-    with engine.connect().execution_options(holdfast_writes=True) as connection, connection.begin():
+    with (
+        _explained(engine),
+        engine.connect().execution_options(holdfast_writes=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
 @contextmanager
 def kept(engine: Engine) -> Iterator[Connection]:
     """A connection to be kept for many short writing transactions, each in a ``connection.begin()`` of its own."""
-    with engine.connect().execution_options(holdfast_writes=True) as connection:
+    with _explained(engine), engine.connect().execution_options(holdfast_writes=True) as connection:
         yield connection
 
 

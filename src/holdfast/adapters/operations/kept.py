@@ -8,11 +8,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from psycopg import DatabaseError
 from sqlalchemy import Connection, Update
 from sqlalchemy.dialects.postgresql import psycopg
 
-from holdfast.adapters.operations.database import SHARE_GATE, explanation
+from holdfast.adapters.operations.database import SHARE_GATE
 from holdfast.adapters.operations.outbox import CLAIM, FINISH, claiming, finishing
 from holdfast.campaign.outbox import Lease, Outcome, State, Step
 from holdfast.ports import OperationsTransaction
@@ -48,17 +47,11 @@ class Kept:
         the lock before it has waited for.
         """
         driver: Any = self._connection.connection.driver_connection
-        try:
-            with driver.pipeline():
-                driver.execute(SHARE_GATE)
-                marked = _run(driver, FINISH, finishing(last, outcome, at))
-                claimed = _run(driver, CLAIM, claiming(following, at))
-                driver.commit()
-        except DatabaseError as error:
-            told = explanation(self._connection.engine, error)
-            if told is not None:
-                raise told from error
-            raise
+        with driver.pipeline():
+            driver.execute(SHARE_GATE)
+            marked = _run(driver, FINISH, finishing(last, outcome, at))
+            claimed = _run(driver, CLAIM, claiming(following, at))
+            driver.commit()
         return Step(marked.rowcount == 1, claimed.rowcount == 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from holdfast.adapters.airflow.pools import create_pools
 from holdfast.adapters.production import roles
 from holdfast.errors import SettingsError
@@ -25,8 +27,6 @@ def prepare_mlflow(url: str, admin: tuple[str, str], service: tuple[str, str]) -
 
     It has no rights but over what it makes itself. Raises SettingsError when the server refuses either log-in.
     """
-    import os
-
     from mlflow.exceptions import MlflowException
     from mlflow.server import get_app_client
 

@@ -30,8 +30,8 @@ _VIEWER = (
     | _may("edit", "My Password", "My Profile")
     | _may("see", "Browse")
 )
-# Airflow lets only those answer who may edit the DAG that asks; it includes switching that one DAG on and off.
-_MARKETER = _VIEWER | _may("edit see", "HITL Detail") | _may("edit", "DAG:train")
+# Airflow lets only those answer who may edit the DAG that asks; it includes switching those DAGs on and off.
+_MARKETER = _VIEWER | _may("edit see", "HITL Detail") | _may("edit", "DAG:train", "DAG:learn")
 _OPERATOR = (
     _VIEWER
     | _may("create edit delete", "DAG Runs", "Task Instances", "Backfills")
