@@ -6,7 +6,6 @@ logs that are older than the rules allow (`retention:`). `holdfast privacy reten
 **A re-run is safe.** What is gone is gone; one that broke off is finished by the next.
 """
 
-import pendulum
 from airflow.sdk import dag, task
 
 from holdfast.adapters.airflow.conventions import COMMON
@@ -24,7 +23,7 @@ def retention() -> None:
         """What was deleted: name, period and count of each kind."""
         from holdfast import wiring
 
-        return wiring.retention(pendulum.now("UTC"), dry=False)
+        return wiring.retention(wiring.now(), dry=False)
 
     delete()
 

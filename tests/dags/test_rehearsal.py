@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-CUSTOMERS, HISTORY = 600, 98
+CUSTOMERS, HISTORY = 900, 98
 SHORT = {
     r"first_cutoff: .*": "first_cutoff: 2024-02-05",
     r"test_cutoffs: 2": "test_cutoffs: 1",
