@@ -51,7 +51,7 @@ def test_a_model_that_passes_the_gate_waits_for_a_person_and_is_champion_once_ap
         tasks = api(up, token, f"/dags/train/dagRuns/{quote(run)}/taskInstances")["task_instances"]
         return next((one["state"] for one in tasks if one["task_id"] == task), None)
 
-    until(lambda: state("approve") in ("awaiting_input", "failed", "upstream_failed", "skipped"), 240, "the question")
+    until(lambda: state("approve") in ("awaiting_input", "failed", "upstream_failed", "skipped"), 600, "the question")
     assert state("approve") == "awaiting_input"
     # An answer that comes before the scheduler has seen the task's process end is lost, and asked for again.
     scheduler = up.home / "logs" / "airflow-scheduler.log"
