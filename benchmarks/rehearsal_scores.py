@@ -77,7 +77,13 @@ def policies(seeds: range) -> Iterator[Mapping[str, Any]]:
                     name: rounded(proving.share_of(done, name, "seeing oracle")) for name in names
                 },
                 "below_random": {name: sum(each.net[name] < each.net["random"] for each in done) for name in names},
-                "churn_of_wavering_persuadables_cut": {name: rounded(proving.churn_cut(done, name)) for name in names},
+                **{
+                    key: {name: rounded(proving.churn_cut(done, name, wavering=wavering)) for name in names}
+                    for key, wavering in (
+                        ("churn_of_wavering_persuadables_cut", True),
+                        ("churn_of_all_persuadables_cut", False),
+                    )
+                },
             }
 
 
