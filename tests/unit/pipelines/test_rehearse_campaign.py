@@ -1,6 +1,5 @@
 """A campaign rehearsed before it starts, on a simulated shop in the image of the lake's orders."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from holdfast.adapters.yaml_files import load
 from holdfast.campaign.definition import Campaign
 from holdfast.errors import CampaignError
 from holdfast.pipelines import rehearse_campaign as use_case
-from holdfast.pipelines.planning import Preview
+from holdfast.pipelines.planning import Plan, Preview
 from holdfast.simulator.config import ShopConfig
 from holdfast.simulator.shop import SimulatedShop
 from tests.fakes.lake import FakeLake
@@ -46,8 +45,19 @@ def planned(probability: float, one: Campaign, customers: int = 400) -> Preview:
     """A plan that treats so many customers, all as likely to churn, beside as many in control."""
     [arm] = one.arms
     treated = pd.DataFrame({"customer_id": [str(i) for i in range(customers)], "probability": probability})
-    plan = {"control": customers, "treated": customers, "arms": {arm.name: customers} if customers else {}}
-    return Preview(plan, 0.0, 0.0, treated)  # type: ignore[arg-type]  # as much of a plan as is looked at
+    plan = Plan(
+        campaign_id="win_back@2024-06-01",
+        scored=1_000,
+        audience=2 * customers + 7,
+        skipped={"frequency_cap": 7},
+        control=customers,
+        treated=customers,
+        arms={arm.name: customers} if customers else {},
+        planned=customers,
+        expected_cost=0.0,
+        chosen_by=None,
+    )
+    return Preview(plan, 0.0, 0.0, treated)
 
 
 def test_a_coupon_for_those_at_risk_costs_and_keeps_some(lake: FakeLake, assumed: ShopConfig) -> None:
@@ -79,8 +89,8 @@ def test_where_a_message_is_assumed_to_do_nothing_nothing_is_kept(lake: FakeLake
     assert [arm.redemptions.value for arm in found.arms] == [0]
 
 
-def test_a_campaign_that_treats_nobody_is_refused(lake: FakeLake, assumed: ShopConfig) -> None:
+def test_a_campaign_that_treats_nobody_is_refused_with_the_reasons(lake: FakeLake, assumed: ShopConfig) -> None:
     one = campaign(offer=None)
-    nobody = replace(planned(0.45, one), first=pd.DataFrame({"probability": []}))
-    with pytest.raises(CampaignError, match="win_back would treat nobody, so there is nothing to rehearse"):
-        use_case.rehearse_campaign(lake, one, nobody, RULES.shop, assumed)
+    why = r"win_back would treat nobody of the 7 in its audience \(7 skipped: frequency_cap\), so there is nothing to"
+    with pytest.raises(CampaignError, match=why):
+        use_case.rehearse_campaign(lake, one, planned(0.45, one, 0), RULES.shop, assumed)
