@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.browser.chromium import chromium
 from tests.dags.conftest import Loop
 from tests.integration.running_stack import Up, answer, api, free_ports, log_in_as_admin, start, until
 
-COPIED = ("lake", "feast", "features", "operations.db")
+COPIED = ("lake", "feast", "features", "operations.db", "secrets")
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def up(loop: Loop, tmp_path: Path) -> Iterator[Up]:
     for name in COPIED:
         source = loop.settings.home / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, home / name)
+    (home / "secrets" / "pseudonyms").write_text(os.environ["HOLDFAST_PSEUDONYM_KEY"])  # no variable of ours goes along
     up = start(home, free_ports())
     yield up
     up.process.send_signal(signal.SIGTERM)

@@ -48,6 +48,8 @@ DAGS = {
     "deliver": "0:10:00",
     "alert": "0 8 * * *",
     "measure": "holdfast_lake",
+    "learn": "0 8 * * 1",
+    "retention": "0 0 * * *",
 }
 REPORT = (
     "<!doctype html><title>r</title><h1>Who is lapsing</h1><a href='effect/programme.html'>Measured effects</a>"

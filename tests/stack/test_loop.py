@@ -109,11 +109,11 @@ def test_redis_refuses_who_has_no_password(stack: Stack) -> None:
 
 def test_the_record(after_the_loop: Stack, produced: Outcome, tell: Callable[[str], None]) -> None:
     """Prints what was measured; the seconds are of this machine, as busy as it was."""
-    tiers = produced.scores["tier"].value_counts()
+    tiers = produced.scores["tier"].value_counts().to_dict()
     tell("\n\nThe loop on PostgreSQL, Redis, MLflow with log-in, and Airflow with two Celery workers:")
     for name, seconds in after_the_loop.record.seconds.items():
         tell(f"  {name:<28} {seconds:6.1f} s")
     tell(f"  rows in the lake             {produced.rows}")
-    tell(f"  customers scored             {len(produced.scores)}: {dict(tiers)}")
+    tell(f"  customers scored             {len(produced.scores)}: {tiers}")
     tell(f"  messages                     {dict(produced.messages)}; {produced.emails} e-mails kept")
     assert after_the_loop.record.seconds
