@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,7 +57,7 @@ def power(
 
     if campaign is not None:
         wiring.prepare()
-        design = wiring.campaign_design(campaign, wiring.latest_cutoff().isoformat(), datetime.now(UTC))
+        design = wiring.campaign_design(campaign, wiring.latest_cutoff().isoformat(), wiring.now())
     elif customers is not None and control is not None and retained is not None:
         design = Design(customers, control, retained)
     else:

@@ -404,9 +404,10 @@ def share_of(done: Sequence[Policies], policy: str, best: str, resamples: int = 
     return _ratio(of, most, resamples)
 
 
-def churn_cut(done: Sequence[Policies], policy: str, resamples: int = 2000) -> Share:
-    """By what share a policy cuts the churn of persuadables who waver; interval by resampling seeds."""
-    without, with_it = (np.array([one.churn[name] for one in done]) for name in ("nobody", policy))
+def churn_cut(done: Sequence[Policies], policy: str, *, wavering: bool, resamples: int = 2000) -> Share:
+    """By what share a policy cuts the churn of persuadables, ``wavering`` or all; interval by resampling seeds."""
+    churn = [one.churn if wavering else one.churn_all for one in done]
+    without, with_it = (np.array([one[name] for one in churn]) for name in ("nobody", policy))
     return _ratio(without - with_it, without, resamples)
 
 

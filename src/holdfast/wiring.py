@@ -228,9 +228,8 @@ def customer_id(own_id: str) -> str:
 
 
 def identities() -> Identities:
-    """How ingestion calls customers. Raises SettingsError where the lake knows them by other names."""
+    """How ingestion calls customers."""
     names = pseudonyms()
-    hold_to_pseudonyms(lake(), vault(), names)
 
     def erased(customer_ids: Set[str]) -> Set[str]:
         tombstones = SqlErasures(_engine()).tombstones()
@@ -308,6 +307,13 @@ def _source(shop: Shop, name: str | None = None) -> SourceMapping:
 
 
 def ingest() -> Ingest:
+    """Raises SettingsError where the lake knows customers by other names than ingestion would give them."""
+    hold_to_pseudonyms(lake(), vault(), pseudonyms())
+    return _arrivals()
+
+
+def _arrivals() -> Ingest:
+    """What has landed, to be asked about: nothing is read from the vault."""
     here, own = settings(), rules()
     shop = own.shop
     return Ingest(
@@ -436,7 +442,7 @@ def retry(now: datetime) -> Retry:
 
 def latest_cutoff() -> date:
     """The latest day up to which the lake is complete."""
-    return ingest().complete_to()
+    return _arrivals().complete_to()
 
 
 def feature_engine() -> FeatureEngine:
@@ -917,7 +923,7 @@ def reporting() -> Reporting:
         write_bytes(path, page.encode())
         return str(path)
 
-    arrivals = ingest()
+    arrivals = _arrivals()
     return Reporting(
         lake=lake(),
         store=feature_store(),

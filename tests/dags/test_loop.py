@@ -4,8 +4,9 @@ import email
 import email.policy
 import json
 import mailbox
+import re
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -300,3 +301,23 @@ def test_the_command_line_tells_leaks_and_ends_with_code_1(loop: Loop, tmp_path:
 def test_the_command_line_draws_the_horizon(loop: Loop) -> None:
     assert CliRunner().invoke(app, ["horizon", "--days", "14,28"]).exit_code == 0
     assert (loop.settings.reports / "horizon.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_line_rehearses_the_next_run_on_a_simulated_shop(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At once the frequency cap leaves nobody to treat; 15 days later it does not."""
+    arguments = ["campaign", "rehearse", "win_back", "--cutoff", CUTOFF]
+    before = {table: wiring.lake().version(table) for table in DATA}
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert "skipped: frequency_cap" in refused.output
+    later = wiring.now() + timedelta(days=15)
+    monkeypatch.setattr(wiring, "now", lambda: later)
+    found = CliRunner().invoke(app, arguments)
+    told = " ".join(capfd.readouterr().out.split())
+    assert found.exit_code == 0, told
+    assert "SIMULATED" in told
+    assert "how customers respond is ASSUMED" in told
+    assert re.search(r"coupon \d+ \d+ \(\d+ to \d+\)", told), told
+    assert {table: wiring.lake().version(table) for table in DATA} == before

@@ -86,7 +86,11 @@ def rehearse_campaign(
     """
     treated = preview.first
     if treated.empty:
-        raise CampaignError(f"{campaign.name} would treat nobody, so there is nothing to rehearse")
+        skipped = "; ".join(f"{count} skipped: {reason}" for reason, count in preview.plan["skipped"].items())
+        raise CampaignError(
+            f"{campaign.name} would treat nobody of the {preview.plan['audience']} in its audience"
+            f"{f' ({skipped})' if skipped else ''}, so there is nothing to rehearse"
+        )
     orders, lines = canonical.read(lake, "orders"), canonical.read(lake, "order_lines")
     config = fitted(assumed, orders, lines, shop.name, shop.zone)
     last = orders["ordered_at"].max().tz_convert(shop.timezone).date()

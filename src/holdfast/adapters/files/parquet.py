@@ -22,7 +22,7 @@ def read(content: bytes, form: Format, name: str) -> FileContent:
         file = pq.ParquetFile(pa.BufferReader(content))
         _refuse_oversized(file.metadata, name)
         table = file.read()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         cause = str(error).splitlines()[0]
         raise SourceError(
             f"{name}: {len(content):,} bytes that are no whole Parquet file ({cause}). Deliver it again."
