@@ -10,6 +10,8 @@ import pytest
 from tests.fakes.counting_sink import CountingSink, counting_sink
 from tests.faults.stages import STAGES, Home
 
+pytestmark = pytest.mark.full  # each test starts some twenty processes, each with the whole product to load
+
 
 @dataclass(frozen=True)
 class Undisturbed:
@@ -41,7 +43,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Undi
     return Undisturbed(contents, boundaries)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.full)], ids=["short", "full"])
+@pytest.mark.parametrize("kills", [1, 12])
 def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
     undisturbed: Undisturbed, tmp_path: Path, project: Path, kills: int
 ) -> None:
@@ -62,7 +64,6 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
     assert sum(killed.values()) >= kills * (len(STAGES) - 1)
 
 
-@pytest.mark.full
 def test_a_stage_run_twice_at_once_ends_as_one_run_does(
     undisturbed: Undisturbed, tmp_path: Path, project: Path
 ) -> None:
