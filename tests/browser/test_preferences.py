@@ -71,24 +71,27 @@ def shown(request: pytest.FixtureRequest, browser: Browser, served: Served) -> I
 
 
 def allowed(page: Page) -> list[str]:
-    """The labels of the boxes that are ticked."""
+    """The labels of the boxes that are ticked, without their notes."""
     return [
-        page.locator(f"label[for={box.get_attribute('id')}]").inner_text().strip()
+        page.locator(f"label[for={box.get_attribute('id')}]").inner_text().strip().splitlines()[0]
         for box in page.get_by_role("checkbox").all()
         if box.is_checked()
     ]
 
 
+BY_WHAT_I_BOUGHT = "Choose offers by what I bought"
+
+
 def test_a_choice_is_made_saved_and_confirmed(shown: tuple[Page, Watch]) -> None:
     page, watch = shown
-    assert allowed(page) == ["E-mail"]
+    assert allowed(page) == ["E-mail", BY_WHAT_I_BOUGHT]
     page.get_by_label("Text message").check()
     page.get_by_label("E-mail").uncheck()
     page.get_by_role("button", name="Save my choice").click()
     assert page.get_by_role("status").inner_text() == "Your choice is saved. It holds from now on."
-    assert allowed(page) == ["Text message"]
+    assert allowed(page) == ["Text message", BY_WHAT_I_BOUGHT]
     page.reload()
-    assert allowed(page) == ["Text message"]
+    assert allowed(page) == ["Text message", BY_WHAT_I_BOUGHT]
     assert watch.complaints == []
 
 
@@ -98,7 +101,7 @@ def test_everything_can_be_stopped_by_keyboard_alone(shown: tuple[Page, Watch]) 
     for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.value || document.activeElement.textContent"))
-    assert reached[:4] == ["email", "sms", "Save my choice", "all"]
+    assert reached[:5] == ["email", "sms", "yes", "Save my choice", "all"]
     page.get_by_role("button", name="Stop all offers").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**?saved")

@@ -19,6 +19,7 @@ from holdfast import wiring
 from holdfast.adapters.airflow.embedded import printing_to
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.models import AssignmentRow, AuditRow, CampaignRow, OfferRow, OutboxRow, SkipRow
+from holdfast.adapters.registry import MODEL_NAME
 from holdfast.cli import app
 from holdfast.features.catalog import fed_by, present
 from holdfast.model.candidates import CANDIDATES
@@ -93,7 +94,8 @@ def test_each_candidate_is_an_mlflow_run_with_all_a_reviewer_needs(loop: Loop) -
 
     mlflow.set_tracking_uri(loop.settings.mlflow)
     runs = {
-        run.data.tags["candidate"]: run for run in mlflow.search_runs(search_all_experiments=True, output_format="list")
+        run.data.tags["candidate"]: run
+        for run in mlflow.search_runs(experiment_names=[MODEL_NAME], output_format="list")
     }
     assert set(runs) == set(wiring.rules().training.candidates)
     for name, logged in runs.items():
@@ -199,7 +201,8 @@ def test_each_treated_customer_got_one_mail_with_a_coupon_of_their_own_and_the_c
     with wiring.operations().reading() as tx:
         for customer in scored:
             for record in tx.history(customer):
-                arms[customer] = record
+                if record.campaign_id == f"win_back@{CUTOFF}":
+                    arms[customer] = record
     treated = {vault.contact(customer)["email"]: one for customer, one in arms.items() if one.arm == "coupon"}
     assert set(to) == set(treated)
     assert {one.arm for one in arms.values()} >= {"coupon", "control"}
