@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 BLOCK = 4096
 """Customers whose numbers come from one counter. Another value gives another shop."""
@@ -33,20 +34,29 @@ class Purpose(IntEnum):
     PRODUCTS = 6
 
 
-def uniforms(seed: int, purpose: Purpose, day: int, span: tuple[int, int], count: int) -> Floats:
-    """``count`` numbers in (0, 1) for each of the customers ``[start, stop)`` of ``span`` on a day: a row a number."""
+def uniforms(
+    seed: int, purpose: Purpose, day: int, span: tuple[int, int], count: int, *, at: Indices | None = None
+) -> Floats:
+    """``count`` numbers in (0, 1) for each of the customers ``[start, stop)`` of ``span`` on a day: a row a number.
+
+    ``at`` asks only for the customers at these places within the span, in their order.
+    """
     start, stop = span
     first, last = start // BLOCK, -(-stop // BLOCK)
-    drawn = np.empty((count, last - first, BLOCK))
+    bits = np.empty((count, last - first, BLOCK), np.uint64)
     for block in range(first, last):
-        drawn[:, block - first] = _block(seed, purpose, day, block, count)
-    offset = first * BLOCK
-    return drawn.reshape(count, -1)[:, start - offset : stop - offset]
+        bits[:, block - first] = _block(seed, purpose, day, block, count)
+    drawn = bits.reshape(count, -1)[:, start - first * BLOCK : stop - first * BLOCK]
+    return _unit(drawn if at is None else drawn[:, at])
 
 
-def _block(seed: int, purpose: Purpose, day: int, block: int, count: int) -> Floats:
+def _block(seed: int, purpose: Purpose, day: int, block: int, count: int) -> npt.NDArray[np.uint64]:
     bits = np.random.Philox(key=np.array([seed, purpose], np.uint64), counter=np.array([0, 0, day, block], np.uint64))
-    raw = bits.random_raw(count * BLOCK).reshape(count, BLOCK)
+    raw: npt.NDArray[np.uint64] = bits.random_raw(count * BLOCK).reshape(count, BLOCK)
+    return raw
+
+
+def _unit(raw: npt.NDArray[np.uint64]) -> Floats:
     # The generator's documented stream itself, which no release of NumPy may change.
     unit: Floats = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * _TO_UNIT
     return unit

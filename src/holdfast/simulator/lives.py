@@ -14,13 +14,11 @@ import numpy.typing as npt
 from scipy.special import gamma
 
 from holdfast.simulator.config import Responses, ShopConfig
-from holdfast.simulator.draws import Floats, Purpose, uniforms
+from holdfast.simulator.draws import Floats, Indices, Purpose, uniforms
 from holdfast.simulator.population import Products, Traits, World
 
 MOST_LINES = 6
 LONG_AGO = -10_000
-
-Indices = npt.NDArray[np.int64]
 
 
 class Phase(IntEnum):
@@ -133,7 +131,7 @@ def receive(world: World, who: Traits, lives: Lives, *, day: int, at: Indices, w
     A second message on one day meets the same chances as the first.
     """
     responses, kind = world.config.responses, who.kind[at]
-    u = uniforms(world.seed, Purpose.RESPONSES, day, who.span, 3)[:, at]
+    u = uniforms(world.seed, Purpose.RESPONSES, day, who.span, 3, at=at)
     phase = lives.phase[at]
     back = (phase == Phase.WAVERING) & (u[0] < responses.column("returns")[kind] * what.strength(responses))
     off = (phase != Phase.GONE) & ~back & (u[1] < responses.column("annoyed")[kind])
@@ -189,7 +187,7 @@ def _move(config: ShopConfig, who: Traits, lives: Lives, day: int, u: Floats) ->
 def _buy(world: World, who: Traits, lives: Lives, day: int, customer: Indices) -> Orders:
     """The orders of the customers at these places, with lines, discounts and any coupon used."""
     basket, goods, n = world.config.basket, world.goods, len(customer)
-    u = uniforms(world.seed, Purpose.ORDERS, day, who.span, 3 + 3 * MOST_LINES)[:, customer]
+    u = uniforms(world.seed, Purpose.ORDERS, day, who.span, 3 + 3 * MOST_LINES, at=customer)
     # Lines beyond the first are geometric, by their inverse distribution; the mean is the one asked for.
     more = np.log(u[0]) / np.log(1 - 1 / basket.lines) if basket.lines > 1 else np.zeros(n)
     lines = 1 + np.minimum(np.floor(more), MOST_LINES - 1).astype(np.int64)

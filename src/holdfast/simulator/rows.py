@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.simulator.config import ResponseType, ShopConfig
-from holdfast.simulator.draws import Floats, Purpose, uniforms
-from holdfast.simulator.lives import Happened, Indices, Lives, Orders, Phase
+from holdfast.simulator.draws import Floats, Indices, Purpose, uniforms
+from holdfast.simulator.lives import Happened, Lives, Orders, Phase
 from holdfast.simulator.population import CATEGORIES, Products, Traits, World
 from holdfast.simulator.words import review
 from holdfast.windows import instant

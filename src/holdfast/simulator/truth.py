@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.simulator.draws import Floats
-from holdfast.simulator.lives import Indices, Lives, Treatment, live, receive
+from holdfast.simulator.draws import Floats, Indices
+from holdfast.simulator.lives import Lives, Treatment, live, receive
 from holdfast.simulator.population import Traits, World
 
 
