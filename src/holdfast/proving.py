@@ -1,4 +1,4 @@
-"""What readout and learned policies achieve on shops whose truth is known, over many seeds; pure.
+"""What the readout achieves on shops whose truth is known, over many seeds; pure.
 
 What customers do, and what the shop can see of it, is the simulator's; experiments are read by ``holdfast.effect`` as a
 real campaign's are. Nothing hidden reaches either but for the comparison at the end.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,10 @@ import pandas as pd
 from holdfast.campaign.assignment import draw
 from holdfast.campaign.definition import CONTROL
 from holdfast.effect.estimate import CONFIDENCE, Effect, compare
-from holdfast.effect.learners import learner
-from holdfast.effect.randomised import Randomised
 from holdfast.effect.readout import ADJUSTED_BY
 from holdfast.effect.sequence import looks
-from holdfast.effect.uplift_gate import at_random, by_merit, policy_of
-from holdfast.simulator.config import ResponseType, ShopConfig
-from holdfast.simulator.lives import Phase, Treatment
+from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.lives import Treatment
 from holdfast.simulator.shop import SimulatedShop
 from holdfast.simulator.truth import Outcome
 
@@ -134,6 +130,7 @@ class Watched:
             told[f"revenue{suffix}"] = np.sum([day[who] for day in self.revenue[span]], axis=0)
             told[f"visited{suffix}"] = np.any([day[who] for day in self.visits[span]], axis=0).astype(float)
         discount = np.sum([day[who] for day in self.coupon[inside]], axis=0)
+        told["discount"] = discount
         told["net"] = margin * told["revenue"] - (1 - margin) * discount
         told["days_to_order"] = np.where(orders.any(axis=0), orders.argmax(axis=0) + 0.5, np.nan)
         return told
@@ -185,7 +182,7 @@ def experiments(config: ShopConfig, seed: int, shops: int, customers: int, histo
     without, with_it = (shop.outcome(what, who, HORIZON_DAYS) for what in (None, COUPON))
     gain = {
         "retained": (with_it.retained.astype(float) - without.retained)[who],
-        "net": _net(with_it, config)[who] - _net(without, config)[who],
+        "net": net_of(with_it, config)[who] - net_of(without, config)[who],
     }
     shop.receive([(int(one), COUPON, None) for one in treated])
     watched.live(HORIZON_DAYS)
@@ -224,150 +221,7 @@ def _peeked(rows: pd.DataFrame) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Policies:
-    """What each policy brings at one campaign, in money, by its name; and churn of persuadables without and with it.
-
-    ``churn`` is by policy ("nobody" among them), for persuadables who waver, and ``churn_all`` for all persuadables.
-    """
-
-    seed: int
-    audience: int
-    net: Mapping[str, float]
-    churn: Mapping[str, float]
-    churn_all: Mapping[str, float]
-
-
-def learned_policies(
-    config: ShopConfig,
-    seed: int,
-    *,
-    customers: int,
-    history_days: int,
-    campaigns: int,
-    share: float,
-    learners: Sequence[str],
-    oracles: Mapping[str, Oracle],
-) -> Policies:
-    """Learn from so many randomised campaigns, then let each policy treat ``share`` of the next one's audience.
-
-    Every campaign gives a third of the active customers the coupon, a third the reminder, a third nothing. What the
-    policies bring is the sum of what their treatments change, by the truth.
-    """
-    watched = Watched(SimulatedShop(config, customers, seed))
-    watched.live(history_days)
-    shop, evidence = watched.shop, []
-    treatments = {"coupon": COUPON, "reminder": REMINDER}
-    for number in range(campaigns):
-        who, start = watched.active(), shop.day
-        known = watched.features(who, start)
-        drawn = draw(f"{seed}-{number}", known["customer_id"].tolist(), 1 / 3, list(treatments), np.ones((1, 2)))
-        for name, treatment in treatments.items():
-            shop.receive([(int(one), treatment, None) for one in who[drawn.arm == name]])
-        watched.live(HORIZON_DAYS)
-        net = watched.outcomes(who, start)["net"] - CONTACT_COST * (drawn.arm != CONTROL)
-        evidence.append(known.assign(arm=drawn.arm, net=net.to_numpy()))
-    known = pd.concat(evidence, ignore_index=True)
-    return _weighed(watched, known, share=share, learners=learners, oracles=oracles)
-
-
-def _weighed(
-    watched: Watched,
-    evidence: pd.DataFrame,
-    *,
-    share: float,
-    learners: Sequence[str],
-    oracles: Mapping[str, Oracle],
-) -> Policies:
-    shop, who = watched.shop, watched.active()
-    audience = watched.features(who, shop.day)
-    chances = dict.fromkeys([CONTROL, "coupon", "reminder"], np.full(1, 1 / 3))
-    on = Randomised.of(evidence, features=FEATURES, outcome="net", chances=chances, binary=False)
-    then = Randomised.of(
-        audience.assign(arm=CONTROL, net=0.0), features=FEATURES, outcome="net", chances=chances, binary=False
-    )
-    probability = risk(watched, who)
-    value = audience["revenue_84d"].to_numpy() / 3 * shop.config.basket.margin
-    policies = {
-        "nobody": np.eye(3)[np.zeros(len(who), int)],
-        "random": at_random(then, share),
-        "top risk": by_merit(then, probability, share),
-        "value at risk": by_merit(then, probability * value, share),
-    }
-    policies |= {name: policy_of(then, one.gains(watched, who), share) for name, one in oracles.items()}
-    for name in learners:
-        effects = [learner(name).fit(on.comparison(arm))(then.values) for arm in (1, 2)]
-        policies[name] = policy_of(then, np.column_stack(effects), share)
-    truth = [shop.outcome(what, who, HORIZON_DAYS) for what in (None, COUPON, REMINDER)]
-    costs = (0, CONTACT_COST, CONTACT_COST)
-    net = np.column_stack([_net(one, shop.config)[who] - cost for one, cost in zip(truth, costs, strict=True)])
-    lost = np.column_stack([1.0 - one.retained[who] for one in truth])
-    persuadable = shop.who.kind[who] == ResponseType.PERSUADABLE
-    wavering = persuadable & (shop.lives.phase[who] == Phase.WAVERING)
-
-    def brings(policy: Floats, of: Floats, among: npt.NDArray[np.bool_] | slice) -> float:
-        return float((policy * of)[among].sum())
-
-    nothing = brings(policies["nobody"], net, slice(None))
-    return Policies(
-        shop.seed,
-        len(who),
-        {name: brings(one, net, slice(None)) - nothing for name, one in policies.items()},
-        {name: brings(one, lost, wavering) for name, one in policies.items()},
-        {name: brings(one, lost, persuadable) for name, one in policies.items()},
-    )
-
-
-@dataclass(frozen=True)
-class Oracle:
-    """Knows what each treatment brings on average to customers alike: the truth of other shops, told by no experiment.
-
-    One that is ``seeing`` knows of a customer what the shop's files tell, as a learner does; the other also knows the
-    hidden kind and state. Neither knows what chance will do: nobody could. ``models`` has a regression a treatment.
-    """
-
-    seeing: bool
-    models: Sequence[Any]
-
-    @classmethod
-    def of(cls, config: ShopConfig, seeds: Sequence[int], customers: int, history_days: int, *, seeing: bool) -> Oracle:
-        from lightgbm import LGBMRegressor
-
-        states, gains = [], []
-        for seed in seeds:
-            watched = Watched(SimulatedShop(config, customers, seed))
-            watched.live(history_days)
-            who = watched.active()
-            without, *given = (watched.shop.outcome(what, who, HORIZON_DAYS) for what in (None, COUPON, REMINDER))
-            base = _net(without, config)[who]
-            states.append(cls._state(watched, who, seeing))
-            gains.append(np.column_stack([_net(one, config)[who] - CONTACT_COST - base for one in given]))
-        state, gain = np.concatenate(states), np.concatenate(gains)
-        models = [
-            LGBMRegressor(
-                n_estimators=150, num_leaves=31, min_child_samples=100, learning_rate=0.05, n_jobs=1, verbose=-1
-            ).fit(state, column)
-            for column in gain.T
-        ]
-        return cls(seeing, models)
-
-    def gains(self, watched: Watched, who: Indices) -> Floats:
-        """What the coupon and the reminder (a column each) bring on average to each of these customers."""
-        state = self._state(watched, who, self.seeing)
-        return np.column_stack([model.predict(state) for model in self.models])
-
-    @staticmethod
-    def _state(watched: Watched, who: Indices, seeing: bool) -> Floats:
-        shop, traits, lives = watched.shop, watched.shop.who, watched.shop.lives
-        if seeing:
-            return watched.features(who, shop.day)[list(FEATURES)].to_numpy(float)
-        since = shop.day - lives.last_order[who]
-        held = np.maximum(lives.coupon_until[who] - shop.day, -1)
-        hidden = (traits.kind, lives.phase, traits.gap, traits.spend, traits.sales, traits.wavers)
-        return np.column_stack([*(one[who] for one in hidden), since, since / traits.gap[who], held]).astype(float)
-
-
-def _net(told: Outcome, config: ShopConfig) -> Floats:
+def net_of(told: Outcome, config: ShopConfig) -> Floats:
     return told.net(config.basket.margin)
 
 
@@ -396,25 +250,6 @@ def coverage(done: Sequence[Trialled]) -> dict[str, Share]:
     told["false claims, confidence sequence"] = _wilson([one.claimed for one in done])
     told["false claims, plain interval looked at daily"] = _wilson([one.naive for one in done])
     return told
-
-
-def share_of(done: Sequence[Policies], policy: str, best: str, resamples: int = 2000) -> Share:
-    """What a policy brings as a share of what ``best`` does, over all seeds together; interval by resampling seeds."""
-    of, most = (np.array([one.net[name] for one in done]) for name in (policy, best))
-    return _ratio(of, most, resamples)
-
-
-def churn_cut(done: Sequence[Policies], policy: str, *, wavering: bool, resamples: int = 2000) -> Share:
-    """By what share a policy cuts the churn of persuadables, ``wavering`` or all; interval by resampling seeds."""
-    churn = [one.churn if wavering else one.churn_all for one in done]
-    without, with_it = (np.array([one[name] for one in churn]) for name in ("nobody", policy))
-    return _ratio(without - with_it, without, resamples)
-
-
-def _ratio(of: Floats, whole: Floats, resamples: int) -> Share:
-    drawn = np.random.default_rng(0).integers(0, len(of), (resamples, len(of)))
-    low, high = np.quantile(of[drawn].sum(axis=1) / whole[drawn].sum(axis=1), [0.025, 0.975])
-    return Share(float(of.sum() / whole.sum()), float(low), float(high), len(of))
 
 
 def _wilson(hits: Sequence[bool]) -> Share:

@@ -7,7 +7,7 @@ Propensities are known from the assignment, never estimated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -81,6 +81,11 @@ class Effect:
     def __call__(self, values: Matrix) -> Vector:
         total: Vector = np.sum([term(values) for term in self.terms], axis=0) + self.shift
         return total
+
+    def scaled(self, slope: float, shift: float = 0.0) -> Effect:
+        """``slope`` times this effect, plus ``shift``."""
+        terms = tuple(replace(term, coefficient=slope * term.coefficient) for term in self.terms)
+        return Effect(terms, slope * self.shift + shift)
 
     def content(self) -> dict[str, Any]:
         """All of it as plain values, fit for JSON."""
@@ -197,6 +202,30 @@ def risk(on: Comparison, base: Base, additive: bool) -> Effect:
     return Effect((Term(-1, base(on.values[other], on.outcome[other], np.ones(int(other.sum())), on.binary)),))
 
 
+def averaged(on: Comparison, base: Base, additive: bool) -> Effect:
+    """The mean of a smooth learner and one that finds corners: what only one of them takes from noise counts half."""
+    both = single(on, fit_linear, True), crossed(on, fit_trees, False)
+    return Effect(tuple(term for one in both for term in one.scaled(1 / len(both)).terms))
+
+
+def matched(effect: Effect, on: Comparison) -> Effect:
+    """What this arm does to customers for whom ``effect`` is learned of several arms: the line that fits best.
+
+    An arm that moves nobody, or others than the effect says, gets its mean effect for everybody. Source: V.
+    Chernozhukov, M. Demirer, E. Duflo, I. Fernández-Val, "Generic machine learning inference on heterogeneous treatment
+    effects in randomized experiments", NBER 24678, 2018 (best linear predictor).
+    """
+    found = effect(on.values)
+    middle = float(found.mean())
+    left = on.treated - on.propensity
+    design = np.column_stack([np.ones(len(on)), found, left, left * (found - middle)])
+    # Inverse variances of the treatment, so that customers drawn by unequal chances count as they should.
+    root = 1 / np.sqrt(on.propensity * (1 - on.propensity))
+    mean, slope = np.linalg.lstsq(design * root[:, None], on.outcome * root, rcond=None)[0][2:]
+    slope = max(float(slope), 0.0)
+    return effect.scaled(slope, float(mean) - slope * middle)
+
+
 def causal_forest(on: Comparison, base: Base, additive: bool) -> Effect:
     """``econml``'s causal forest; it lives in memory alone. Raises ModelError where econml is not installed.
 
@@ -232,7 +261,10 @@ class _Forest:
 
 @dataclass(frozen=True)
 class Learner:
-    """A way to learn an arm's effect. ``rival`` if it only ranks; ``storable`` if it could become champion."""
+    """A way to learn an arm's effect. ``rival`` if it only ranks; ``storable`` if it could become champion.
+
+    One that is ``pooled`` learns from all arms at once, and is then matched to each (``matched``).
+    """
 
     name: str
     fit_by: Fit
@@ -240,6 +272,7 @@ class Learner:
     additive: bool
     rival: bool = False
     storable: bool = True
+    pooled: bool = False
 
     def fit(self, on: Comparison) -> Effect:
         """Raises ModelError when one of the sides has nobody."""
@@ -263,6 +296,7 @@ _METHODS: Mapping[str, Fit] = {
 LEARNERS: Mapping[str, Learner] = {
     **{f"{name}_logistic": Learner(f"{name}_logistic", fit, fit_linear, True) for name, fit in _METHODS.items()},
     **{f"{name}_lightgbm": Learner(f"{name}_lightgbm", fit, fit_trees, False) for name, fit in _METHODS.items()},
+    "pooled": Learner("pooled", averaged, fit_linear, True, pooled=True),
     "causal_forest": Learner("causal_forest", causal_forest, fit_trees, False, storable=False),
     "response": Learner("response", response, fit_linear, True, rival=True),
     "churn_risk": Learner("churn_risk", risk, fit_linear, True, rival=True),

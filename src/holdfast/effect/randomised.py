@@ -114,10 +114,19 @@ class Randomised:
         """The customers of ``against_control(arm)``, in order."""
         rows = self.against_control(arm)
         of_arm, of_control = self.chances[rows, arm], self.chances[rows, 0]
+        return self._compared(rows, of_arm / (of_arm + of_control))
+
+    def of_any_arm(self) -> Comparison:
+        """All arms, as they were drawn, and the control: of whom could have been given some arm, and the control."""
+        of_control = self.chances[:, 0]
+        rows = np.asarray((of_control > 0) & (of_control < 1))
+        return self._compared(rows, 1 - of_control[rows])
+
+    def _compared(self, rows: NDArray[np.bool_], propensity: Vector) -> Comparison:
         return Comparison(
             self.values[rows],
-            self.given[rows] == arm,
-            of_arm / (of_arm + of_control),
+            self.given[rows] > 0,
+            propensity,
             self.outcome[rows],
             self.binary,
             self.inner_folds[rows],

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from holdfast.effect.learners import Comparison, Effect, Learner
+from holdfast.effect.learners import Comparison, Effect, Learner, matched
 from holdfast.effect.randomised import Randomised
 from holdfast.model.matrix import Matrix, Vector
 from holdfast.model.resampling import Interval, Resamples
@@ -21,7 +21,11 @@ from holdfast.model.resampling import Interval, Resamples
 
 def fit_arms(learner: Learner, on: Randomised) -> tuple[Effect, ...]:
     """The learner fitted for each arm."""
-    return tuple(learner.fit(on.comparison(arm)) for arm in range(1, len(on.arms) + 1))
+    comparisons = [on.comparison(arm) for arm in range(1, len(on.arms) + 1)]
+    if not learner.pooled:
+        return tuple(learner.fit(one) for one in comparisons)
+    of_any = learner.fit(on.of_any_arm())
+    return tuple(matched(of_any, one) for one in comparisons)
 
 
 def out_of_fold(learner: Learner, on: Randomised, folds: int) -> Matrix:

@@ -38,12 +38,43 @@ def test_churn_risk_orders_by_level_and_so_by_chance() -> None:
     assert np.corrcoef(effects[:, 0], customers(4_000, 1)["level"])[0, 1] < -0.9
 
 
-@pytest.mark.parametrize("name", ["s_lightgbm", "x_logistic", "class_logistic"])
+@pytest.mark.parametrize("name", ["s_lightgbm", "x_logistic", "class_logistic", "pooled"])
 def test_what_is_stored_as_json_predicts_the_same(name: str) -> None:
     on = trial(800, seed=3)
     [effect] = fit_arms(learner(name), on)
     again = Effect.of(json.loads(json.dumps(effect.content())))
     assert again(on.values).tolist() == effect(on.values).tolist()
+
+
+def two_arms(count: int, seed: int, strengths: tuple[float, float]) -> Randomised:
+    """A third each to the control, a strong arm and a weak one, which move the same customers."""
+    rng = np.random.default_rng(seed)
+    rows = customers(count, seed)
+    given = rng.integers(0, 3, count)
+    strength = np.array([0.0, *strengths])[given]
+    chance = 0.5 + 0.25 * rows["level"] + effect_of(rows, 1) * strength
+    told = rows.assign(
+        arm=np.array(["control", "call", "mail"])[given], good=(rng.random(count) < chance).astype(float)
+    )
+    chances = {name: np.full(count, 1 / 3) for name in ("control", "call", "mail")}
+    return Randomised.of(told, features=FEATURES, outcome="good", chances=chances, binary=True)
+
+
+def test_arms_that_move_the_same_customers_teach_each_other_and_keep_their_strength() -> None:
+    on, truth = two_arms(6_000, 6, (0.2, 0.1)), effect_of(customers(6_000, 6), 1)
+    pooled = out_of_fold(learner("pooled"), on, folds=3)
+    by_arm = [float(np.mean(pooled[:, arm] * truth)) for arm in (0, 1)]
+    assert by_arm == pytest.approx([0.2, 0.1], abs=0.05)
+    alone = out_of_fold(learner("s_logistic"), on, folds=3)
+    weak = [float(np.corrcoef(effects[:, 1], truth)[0, 1]) for effects in (pooled, alone)]
+    assert weak[0] > weak[1]
+
+
+def test_an_arm_that_moves_nobody_is_given_the_same_small_effect_everywhere() -> None:
+    on = two_arms(6_000, 7, (0.2, 0.0))
+    _, weak = fit_arms(learner("pooled"), on)
+    strong, idle = (float(np.std(effect(on.values))) for effect in (fit_arms(learner("pooled"), on)[0], weak))
+    assert idle < strong / 3
 
 
 def test_a_missing_value_is_no_obstacle() -> None:
