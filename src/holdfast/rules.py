@@ -391,6 +391,7 @@ class Uplift(Rule):
         "dr_lightgbm",
         "r_lightgbm",
         "class_lightgbm",
+        "pooled",
         "response",
         "churn_risk",
     ]

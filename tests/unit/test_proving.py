@@ -30,7 +30,7 @@ def test_intervals_cover_the_truth_and_nothing_is_claimed_where_there_is_none(co
 
 def policies(config: ShopConfig, seeds: range, customers: int, campaigns: int) -> dict[float, list[Policies]]:
     """By share treated, what the pooled learner's policy and others bring."""
-    knowing = oracles([taught(config, 1_000_001, customers=24_576, history_days=84, campaigns=campaigns).watched])
+    knowing = oracles([taught(config, 1_000_001, customers=40_960, history_days=84, campaigns=campaigns).watched])
     found: dict[float, list[Policies]] = {}
     for seed in seeds:
         shop = taught(config, seed, customers=customers, history_days=84, campaigns=campaigns)
