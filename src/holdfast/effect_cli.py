@@ -55,13 +55,14 @@ def power(
     from holdfast.effect.power import POWER, Design, detectable, needed, told
     from holdfast.errors import CampaignError
 
-    if campaign is not None:
+    own = (customers, control, retained)
+    if campaign is not None and own == (None, None, None):
         wiring.prepare()
         design = wiring.campaign_design(campaign, wiring.latest_cutoff().isoformat(), wiring.now())
-    elif customers is not None and control is not None and retained is not None:
+    elif campaign is None and customers is not None and control is not None and retained is not None:
         design = Design(customers, control, retained)
     else:
-        raise CampaignError("name a --campaign, or give --customers, --control and --retained")
+        raise CampaignError("either name a --campaign, or give --customers, --control and --retained")
     least = detectable(design.customers, design.control_share, design.retained)
     sentence = told(design.customers, design.control_share, least)
     terminal.say(f"{sentence[0].upper()}{sentence[1:]} (at 95 % confidence, found {POWER:.0%} of the time).")

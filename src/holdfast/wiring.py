@@ -63,7 +63,7 @@ from holdfast.effect import uplift_plots
 from holdfast.effect.power import Design
 from holdfast.effect.uplift_gate import Terms
 from holdfast.effect.uplift_model import UpliftModel
-from holdfast.errors import CampaignError, MissingDataError, SettingsError
+from holdfast.errors import MissingDataError, SettingsError
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
 from holdfast.language import Language, language_of
@@ -89,7 +89,7 @@ from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.ingest import Ingest
 from holdfast.pipelines.learn import Learning, Prepared
 from holdfast.pipelines.measure import Measuring
-from holdfast.pipelines.planning import Plan, Planning
+from holdfast.pipelines.planning import Plan, Planning, refuse_nobody
 from holdfast.pipelines.preview import Preview
 from holdfast.pipelines.preview import preview as _preview
 from holdfast.pipelines.privacy import Erased, Erasing, readable
@@ -845,8 +845,7 @@ def campaign_design(name: str, cutoff: str, at: datetime) -> Design:
     """What a campaign planned on ``cutoff`` would have to measure with. Raises CampaignError when it treats nobody."""
     one = campaign(name)
     found = planning().preview(one, cutoff, at, first=sys.maxsize)
-    if found.plan["treated"] == 0:
-        raise CampaignError(f"{name} would treat nobody on {cutoff}, so there is nothing to measure")
+    refuse_nobody(found)
     customers = found.plan["control"] + found.plan["treated"]
     return Design(customers, one.control_share, 1 - float(found.first["probability"].mean()))
 
@@ -855,7 +854,7 @@ def rehearse_campaign(name: str, cutoff: str, config: Path | None) -> CampaignRe
     """The campaign on a simulated shop like this one. Writes nothing."""
     one = campaign(name)
     preview = planning().preview(one, cutoff, now(), first=sys.maxsize)
-    return _rehearse_campaign(lake(), one, preview, rules().shop, shop_config(config))
+    return _rehearse_campaign(lake(), operations(), one, preview, shop=rules().shop, assumed=shop_config(config))
 
 
 def publish_effects() -> list[str]:
