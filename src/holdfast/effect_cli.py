@@ -82,9 +82,12 @@ def programme() -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    found = wiring.programme().measure()
+    use_case = wiring.programme()
+    found, unread = use_case.measure(), use_case.unread()
     for one in found:
         terminal.show(f"[bold]{one.campaign_id.partition('@')[2]}[/]  {escape(one.claim)}.", _groups(one), _checks(one))
+    for quarter, why in unread.items():
+        terminal.show(f"[bold]{quarter}[/]  Not read: {escape(why)}.")
     if not found:
         terminal.say(
             "No quarter can be read yet: it takes scores, and a global holdout (outreach.holdout in the rules) whose "

@@ -866,7 +866,7 @@ def publish_effects() -> list[str]:
         write_bytes(folder / name, page.encode())
         return str(folder / name)
 
-    return effect_page.publish(readouts.latest(lake()), rules().shop, write)
+    return effect_page.publish(readouts.latest(lake()), rules().shop, programme().unread(), write)
 
 
 def audit() -> Audit:
