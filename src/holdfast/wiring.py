@@ -812,6 +812,11 @@ def uplift_standing(name: str) -> UpliftStanding:
     return standing_uplift(lake(), uplift_registry(name), campaign(name))
 
 
+def uplift_standings(cutoff: str) -> list[UpliftStanding]:
+    """``uplift_standing`` of every campaign that learns, as of the cutoff."""
+    return [standing_uplift(lake(), uplift_registry(name), campaign(name), cutoff) for name in learning_campaigns()]
+
+
 def uplift_budget(name: str, cutoff: str) -> BudgetCurve:
     """What budgets would bring on the scores of the cutoff, drawn beside the reports."""
     own, one = rules(), campaign(name)
@@ -929,6 +934,7 @@ def reporting() -> Reporting:
         registry=registry(),
         operations=operations(),
         accounts=partial(accounts_of, operations()),
+        uplifts=uplift_standings,
         funnels=lambda cutoff: campaign_funnels(ProgressDatabase(_engine()), lake(), own, cutoff),
         rules=own,
         complete_to=arrivals.complete_to(),

@@ -18,6 +18,7 @@ from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.quarantine import Reason
+from holdfast.pipelines.uplift_scores import UpliftStanding
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class Page:
     """All that the report shows.
 
     ``note`` says what to know about the data; ``probabilities`` and ``tier_curve`` are plots (PNG); ``drifted`` are the
-    features that have moved since the champion's training. ``effects`` are the latest readouts of campaigns.
+    features that have moved since the champion's training. ``effects`` are the latest readouts of campaigns, and
+    ``uplifts`` what was learned of those that learn.
     """
 
     shop: str
@@ -123,6 +125,7 @@ class Page:
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
     funnels: Mapping[str, Sequence[ArmFunnel]]
+    uplifts: Sequence[UpliftStanding]
     effects: Sequence[Readout]
     card: CustomerCard
     provenance: Mapping[str, str]
