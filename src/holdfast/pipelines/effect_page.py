@@ -7,11 +7,10 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from holdfast.effect import plots
 from holdfast.effect.programme import ARM
 from holdfast.effect.readout import Readout
+from holdfast.pipelines.html import rendered
 from holdfast.rules import Shop
 
 PROGRAMME = "programme.html"
@@ -42,14 +41,14 @@ def file_name(campaign_id: str) -> str:
 
 
 def render(one: Readout, shop: Shop) -> str:
-    """The page of one readout; every value is escaped, and a name the template does not know is an error."""
+    """The page of one readout."""
     drawn = {}
     if one.readings:
         drawn["arms"] = plots.arms(one)
     if one.looks:
         drawn["days"] = plots.days(one.looks)
-    return _template("effect.html.j2").render(
-        one=one, shop=shop.name, note=shop.note, titles=TITLES, words=_WORDS, plots=drawn
+    return rendered(
+        "effect.html.j2", _FILTERS, one=one, shop=shop.name, note=shop.note, titles=TITLES, words=_WORDS, plots=drawn
     )
 
 
@@ -62,7 +61,9 @@ def render_programme(readouts: Sequence[Readout], shop: Shop, unread: Mapping[st
     by_name = {one.campaign_id.partition("@")[2]: one for one in of_quarters}
     quarters = {name: one for name, one in by_name.items() if name not in unread}
     measured = [one for one in quarters.values() if one.readings]
-    return _template("programme.html.j2").render(
+    return rendered(
+        "programme.html.j2",
+        _FILTERS,
         shop=shop.name,
         note=shop.note,
         currency=shop.currency,
@@ -85,17 +86,8 @@ def publish(
     return [write(name, page) for name, page in pages.items()]
 
 
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("holdfast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": "{:,}".format, "svg": _svg}
-    return environment.get_template(name)
-
-
 def _svg(image: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(image).decode()
+
+
+_FILTERS = {"count": "{:,}".format, "svg": _svg}
