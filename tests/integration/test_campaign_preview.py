@@ -18,6 +18,7 @@ from holdfast.cli import app
 from holdfast.pipelines import rehearse_campaign
 from holdfast.simulator.config import ShopConfig
 from holdfast.simulator.shop import SimulatedShop
+from holdfast.wiring import effects
 from tests.fakes.operations import KEYRING, reachable
 
 DAYS = 150
@@ -40,7 +41,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lived: dict[str, pd.Da
     """The shop's orders up to ``LAST``, and scores of its customers then and a month before."""
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
     monkeypatch.setenv("HOLDFAST_VAULT_KEYS", json.dumps(KEYRING.keys))
-    monkeypatch.setattr(wiring, "latest_cutoff", lambda: LAST)
+    for known in (wiring, effects):
+        monkeypatch.setattr(known, "latest_cutoff", lambda: LAST)
     monkeypatch.setattr(rehearse_campaign, "CUSTOMERS", 4_096)
     wiring.prepare()
     for name, rows in lived.items():
@@ -78,7 +80,7 @@ def typed(capfd: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
     return " ".join((shown.out + result.output).split())
 
 
-def effects(told: str) -> tuple[float, float]:
+def points(told: str) -> tuple[float, float]:
     """The expected and the assumed effect of the only arm, in points."""
     found = re.search(r"coupon: ([-+][\d.]+) points of retention \(assumed ([-+][\d.]+)\)", told)
     assert found, told
@@ -92,7 +94,7 @@ def test_without_any_finished_campaign_the_rehearsal_rests_on_assumption(
     assert "SIMULATED" in told
     assert "by assumption alone" in told
     assert "Months are taken to be alike: the history holds June not at all; a season takes two." in told
-    expected, assumed = effects(told)
+    expected, assumed = points(told)
     assert expected == assumed
 
 
@@ -101,7 +103,7 @@ def test_what_a_finished_run_measured_moves_the_rehearsal(home: Path, capfd: pyt
     measured = wiring.measuring().readout(f"win_back@{THEN}").reading("coupon").effect("retained")
     told = typed(capfd, "campaign", "rehearse", "win_back")
     assert "by 1 measured run of it" in told
-    expected, assumed = effects(told)
+    expected, assumed = points(told)
     assert measured.difference > 0.2, "the story is one of a strong effect"
     assert assumed < expected < 100 * measured.difference
     assert (expected - assumed) / (100 * measured.difference - assumed) == pytest.approx(
