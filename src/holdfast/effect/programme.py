@@ -56,7 +56,7 @@ def one_holdout(quarter: str, recorded: Sequence[HoldoutInForce]) -> HoldoutInFo
     return found.pop() if len(found) == 1 else None
 
 
-def unread(quarter: str, recorded: Sequence[HoldoutInForce]) -> str:
+def why_unread(quarter: str, recorded: Sequence[HoldoutInForce]) -> str:
     """Why a quarter without ``one_holdout`` cannot be read."""
     found = sorted(f"{one.name} ({one.share:.3g})" for one in recorded if one.quarter == quarter)
     if not found:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial, run_id, unread
+from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial, run_id, why_unread
 from holdfast.effect.readout import Readout, read_out
 from holdfast.effect.trial import outcome_windows, trial_of
 from holdfast.pipelines.readouts import keep, latest
@@ -56,7 +56,7 @@ class Programme:
             if quarter not in scored:
                 found[quarter.name] = "nobody was scored in it"
             elif one_holdout(quarter.name, recorded) is None:
-                found[quarter.name] = unread(quarter.name, recorded)
+                found[quarter.name] = why_unread(quarter.name, recorded)
             quarter = Quarter.of(quarter.end)
         return found
 

@@ -113,8 +113,9 @@ def rehearse_campaign(
     error allows. Raises CampaignError when nobody would be treated, MissingDataError when the lake has too few orders.
     """
     refuse_nobody(preview)
-    like = fitted(assumed, canonical.read(lake, "orders"), canonical.read(lake, "order_lines"), shop.name, shop.zone)
-    last = canonical.read(lake, "orders")["ordered_at"].max().tz_convert(shop.timezone).date()
+    orders, lines = canonical.read(lake, "orders"), canonical.read(lake, "order_lines")
+    like = fitted(assumed, orders, lines, shop.name, shop.zone)
+    last = orders["ordered_at"].max().tz_convert(shop.timezone).date()
     config = like.config.model_copy(update={"first_day": last - timedelta(days=HISTORY_DAYS)})
     stage = _Stage.of(config)
     known = [_Held.of(one, stage) for one in measured(lake, operations, HORIZON_DAYS)]
@@ -195,7 +196,7 @@ def _foreseen(
     treatment = treatment_of(arm)
     kept, coupon = stage.kept(treatment, audience), stage.lived(treatment).coupon[audience]
     own = [one.measured for one in known if _is_the_same(one.measured, campaign, arm)]
-    others = [one for one in known if not _is_the_same(one.measured, campaign, arm)]
+    others = [one for one in known if one.retained != 0 and not _is_the_same(one.measured, campaign, arm)]
     scale = _scale([(one.measured.retained, one.retained) for one in others])
     retained = _believed(float(kept.mean()), scale, [one.retained for one in own], _LEAST)
     discount = _believed(
