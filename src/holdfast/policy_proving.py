@@ -171,12 +171,12 @@ class _Truth:
 
     def of_policies(self, share: float, policies: Mapping[str, Floats]) -> Policies:
         """What policies (probabilities of control and the treatments, a row a customer) bring."""
-        nothing = float(self.net[:, 0].sum())
+        gained = self.net - self.net[:, :1]
         return Policies(
             self.seed,
             share,
             len(self.net),
-            {name: float((one * self.net).sum()) - nothing for name, one in policies.items()},
+            {name: float((one * gained).sum()) for name, one in policies.items()},
             {name: float((one * self.lost)[self.wavering].sum()) for name, one in policies.items()},
             {name: float((one * self.lost)[self.persuadable].sum()) for name, one in policies.items()},
         )
