@@ -108,7 +108,8 @@ class Supervised:
         while waiting:
             for child in self.children:
                 child.require_running()
-            waiting = [child for child in waiting if not child.healthy()]
+            while waiting and waiting[0].healthy():  # a check may cost as much as the start: no look at the others yet
+                waiting.pop(0)
             if waiting and time.monotonic() > deadline:
                 late = waiting[0]
                 raise HoldfastError(
