@@ -116,7 +116,7 @@ class Supervised:
                     f"{late.service.name} did not answer in {seconds} seconds, so everything was stopped; "
                     f"see {late.log}"
                 )
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def _start(self, service: Service) -> Child:
         self._logs.mkdir(parents=True, exist_ok=True)
