@@ -204,7 +204,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneProcess
     sample_of = ("--sample", "complete-journey", "--share", str(SHARE))
     with (home / "terminal.txt").open("wb") as told:
         process = subprocess.Popen(
-            ["nice", local.BIN / "holdfast", "run", *sample_of, "--cutoff", CUTOFF],
+            ["nice", "-n", "5", local.BIN / "holdfast", "run", *sample_of, "--cutoff", CUTOFF],
             env=local.environment() | chosen,
             stdout=told,
             stderr=subprocess.STDOUT,
