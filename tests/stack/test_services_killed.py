@@ -38,7 +38,7 @@ STAGES = {
 TOLD = {
     "worker": ("scheduler", "Detected a task instance without a heartbeat"),
     "scheduler": ("scheduler", "from a dead executor"),
-    "redis": ("worker-", "Cannot connect to redis"),
+    "redis": ("worker-", "Connection to broker lost"),
     "postgres": ("postgres", "was not properly shut down; automatic recovery in progress"),
 }
 """Which service's log tells an operator that this one was killed, and in which words."""
