@@ -36,8 +36,8 @@ demo: .venv/.complete ## run the whole loop once on real data
 up: .venv/.complete ## Airflow, MLflow, Feast and a mailbox on loopback, until Ctrl-C
 	@$(BIN)/holdfast up
 
-test: lint ## lint, types, import contracts and all tests
-	@$(BIN)/pytest
+test: lint ## lint, types, import contracts and all tests, on up to four cores
+	@$(BIN)/pytest -n logical --maxprocesses 4 --no-loadscope-reorder
 
 stack: .venv/.complete ## the services of docker-compose.yml as local processes, and the whole loop on them
 	@$(BIN)/pytest -m "stack and not full" -s tests/stack

@@ -4,9 +4,11 @@ import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # A runner started in the background by a shell ignores Ctrl-C, and so would every child that a test sends it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +29,18 @@ from holdfast.adapters.environment import activate  # noqa: E402
 from holdfast.settings import Settings  # noqa: E402
 
 activate(Settings())
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Who runs what, with ``-n``: a file's tests stay together, and so do those that look at one run of the loop."""
+    return ByWhatIsShared(config, log)
+
+
+class ByWhatIsShared(LoadFileScheduling):
+    """Hands out whole files, and tests/dags as one, so that nothing is built twice; in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/dags" if nodeid.startswith("tests/dags/") else super()._split_scope(nodeid)
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,13 @@ def _operations() -> str:
         return f"campaign runs: {len(tx.run_ids())}"
 
 
+def _vault() -> str | Absent:
+    """Whether its keys are at hand: one customer's sealed id is opened, and their pseudonym made from it again."""
+    if wiring.known_customer() is None:
+        return Absent("no customer yet: ingestion seals who is who")
+    return "its key opens a sealed record, and the pseudonym key leads to it"
+
+
 def _mail() -> str | Absent:
     here = wiring.settings()
     try:
@@ -186,6 +193,7 @@ _LOOKS: dict[str, _Look] = {
     "operations database": _Look(
         _operations, "check HOLDFAST_OPERATIONS_URL; `holdfast run` and `holdfast up` create the tables"
     ),
+    "vault": _Look(_vault, "see to the operations database first: the vault is in it"),
     "mail server": _Look(_mail),
     "channels": _Look(_channels, "check config/channels.yaml, HOLDFAST_WEBHOOK_SECRETS and HOLDFAST_DKIM_KEY"),
     "look-up API": _Look(_lookup, "look at its log; another service may hold HOLDFAST_LOOKUP_PORT"),

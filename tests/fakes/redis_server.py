@@ -44,12 +44,16 @@ def redis_server(folder: Path, *options: str) -> Iterator[str]:
 
 
 def _await(port: int, child: subprocess.Popen[bytes]) -> None:
+    """Until it has read what it kept, and serves."""
+    from redis import Redis, RedisError
+
     deadline = time.monotonic() + START_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"redis-server did not listen on port {port}")
+    with Redis(port=port) as client:
+        while child.poll() is None and time.monotonic() < deadline:
+            try:
+                client.ping()
+            except RedisError:
+                time.sleep(0.05)
+            else:
+                return
+    raise RuntimeError(f"redis-server did not answer on port {port}")

@@ -15,7 +15,12 @@ from pathlib import Path
 import pytest
 
 from holdfast.adapters.airflow.embedded import home_lock
+from holdfast.adapters.operations import database
+from holdfast.adapters.operations.sealing import Keyring
+from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.sink import mail_sink
+from holdfast.pseudonyms import Pseudonyms
+from tests.fakes.operations import operations_url
 
 BIN = Path(sys.executable).parent
 HOLDFAST = str(BIN / "holdfast")
@@ -182,9 +187,11 @@ def test_a_customer_whom_nobody_knows_is_told_with_what_may_be_wrong(applied: Ap
 
 
 def test_the_doctor_finds_well_what_answers(applied: Applied) -> None:
+    keys = seal_someone(applied.home)
     with mail_sink(applied.home / "mail", "127.0.0.1", 0) as port:
-        found = one_line(holdfast(applied.home, "doctor", variables={"HOLDFAST_SMTP_PORT": str(port)}).stdout)
+        found = one_line(holdfast(applied.home, "doctor", variables=keys | {"HOLDFAST_SMTP_PORT": str(port)}).stdout)
     assert "✓ feature store the online store serves" in found
+    assert "✓ vault its key opens a sealed record, and the pseudonym key leads to it" in found
     assert f"✓ mail server 127.0.0.1:{port} answers" in found
 
 
@@ -225,7 +232,9 @@ def test_the_doctor_tells_a_home_that_cannot_be_written_and_a_mail_server_that_d
     assert "Check HOLDFAST_SMTP_HOST and _PORT" in found
 
 
-def test_the_doctor_tells_a_webhook_without_its_secret_and_a_preference_page_nobody_reaches(tmp_path: Path) -> None:
+def test_the_doctor_tells_what_is_configured_and_cannot_work(tmp_path: Path) -> None:
+    """A webhook without its secret, a preference page that nobody reaches, and keys that open nothing."""
+    keys = seal_someone(tmp_path)
     channels = tmp_path / "channels.yaml"
     webhook = "{kind: webhook, url: 'https://sms.gateway.example/v1', secret: sms}"
     channels.write_text(f"channels:\n  sms: {webhook}\n", encoding="utf-8")
@@ -234,14 +243,25 @@ def test_the_doctor_tells_a_webhook_without_its_secret_and_a_preference_page_nob
         "HOLDFAST_PUBLIC_URL": f"https://127.0.0.1:{closed_port()}",
         "HOLDFAST_SMTP_PORT": str(closed_port()),
     }
-    ended = holdfast(tmp_path, "doctor", variables=away)
+    ended = holdfast(tmp_path, "doctor", variables=away | keys | {"HOLDFAST_VAULT_KEYS": '["a later key"]'})
     found = one_line(ended.stdout)
     assert ended.returncode == 1
+    assert "✗ vault the vault holds values under the key" in found
+    assert "Add it, and remove it only after `holdfast privacy rotate`" in found
     assert "✗ channels channel sms signs with the secret 'sms', which HOLDFAST_WEBHOOK_SECRETS does not have" in found
     assert "✗ preference page https://127.0.0.1" in found
     assert "`holdfast preferences serve` runs" in found
-    in_the_clear = holdfast(tmp_path, "doctor", variables=away | {"HOLDFAST_PUBLIC_URL": "http://shop.example"})
-    assert "give the https:// address at which customers reach the preference page" in one_line(in_the_clear.stdout)
+    renamed = keys | {"HOLDFAST_PSEUDONYM_KEY": "another key", "HOLDFAST_PUBLIC_URL": "http://shop.example"}
+    found = one_line(holdfast(tmp_path, "doctor", variables=away | renamed).stdout)
+    assert "give the https:// address at which customers reach the preference page" in found
+    assert "✗ vault the pseudonym key is not the one that this lake was filled with" in found
+
+
+def seal_someone(home: Path) -> dict[str, str]:
+    """Put a customer into the vault of this home; returns the variables with the keys that lead to them."""
+    sealed = SqlVault(database.connect(operations_url(home)), Keyring(("a vault key",)))
+    sealed.identify({Pseudonyms("a pseudonym key")("ann-4711"): "ann-4711"})
+    return {"HOLDFAST_VAULT_KEYS": '["a vault key"]', "HOLDFAST_PSEUDONYM_KEY": "a pseudonym key"}
 
 
 def closed_port() -> int:

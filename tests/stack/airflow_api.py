@@ -29,16 +29,21 @@ def answer(url: str, method: str = "GET", body: Any = None, headers: dict[str, s
 
 @dataclass(frozen=True)
 class Account:
-    """Who has logged in at the Airflow of this address."""
+    """Who has logged in at the Airflow of this address.
+
+    ``patience``: for how many seconds they go on asking a server that cannot answer. Only what changes nothing is asked
+    again.
+    """
 
     url: str
     token: str
+    patience: float = 0
 
     @classmethod
-    def log_in(cls, url: str, name: str, password: str) -> Account:
+    def log_in(cls, url: str, name: str, password: str, patience: float = 0) -> Account:
         status, text = answer(f"{url}/auth/token", "POST", {"username": name, "password": password})
         assert status == 201, text
-        return cls(url, json.loads(text)["access_token"])
+        return cls(url, json.loads(text)["access_token"], patience)
 
     def try_to(self, method: str, path: str, body: Any = None) -> int:
         """The status of the answer."""
@@ -46,7 +51,15 @@ class Account:
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What a question that must succeed is answered."""
-        status, text = answer(self.url + path, method, body, {"Authorization": f"Bearer {self.token}"})
+        deadline = time.monotonic() + (self.patience if method == "GET" else 0)
+        while True:
+            try:
+                status, text = answer(self.url + path, method, body, {"Authorization": f"Bearer {self.token}"})
+            except OSError as error:
+                status, text = 503, str(error)
+            if status < 500 or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
         assert status < 300, f"{method} {path}: {status} {text}"
         return json.loads(text) if text else None
 
@@ -62,11 +75,15 @@ class Account:
         run = self.ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
         return str(run["dag_run_id"])
 
+    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """The run's task instances."""
+        return list(self.ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances?limit=500")["task_instances"])
+
     def states(self, dag: str, run: str) -> dict[str, str]:
         """The state of each task instance, by its id, with its index where it is mapped."""
-        told = self.ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances?limit=500")["task_instances"]
         return {
-            one["task_id"] + ("" if one["map_index"] < 0 else f"[{one['map_index']}]"): one["state"] for one in told
+            one["task_id"] + ("" if one["map_index"] < 0 else f"[{one['map_index']}]"): one["state"]
+            for one in self.tasks(dag, run)
         }
 
     def value(self, dag: str, run: str, task: str) -> Any:

@@ -22,7 +22,7 @@ from holdfast.adapters.processes import Supervised
 from holdfast.adapters.production import env_file, roles
 from tests.fakes import postgres_server, redis_server
 from tests.stack import local
-from tests.stack.airflow_api import Account
+from tests.stack.airflow_api import BOUND, Account
 from tests.stack.outcome import Outcome, outcome
 
 CUTOFF = "2017-11-26"
@@ -30,6 +30,8 @@ SHARE = 0.12
 """Of the sample's households: about 300."""
 PEOPLE = {"vera": roles.VIEWER, "mara": roles.MARKETER, "oleg": roles.OPERATOR}
 PASSWORD = "correct horse battery staple"
+PSEUDONYM_KEY = "a pseudonym key for tests"
+"""Of every loop of this folder: arms are drawn from pseudonyms, and the loops shall come to the same."""
 
 
 @dataclass
@@ -73,14 +75,19 @@ class Stack:
             self.airflow, self.secrets["AIRFLOW_ADMIN_USERNAME"], self.secrets["AIRFLOW_ADMIN_PASSWORD"]
         )
 
-    def person(self, name: str) -> Account:
-        return Account.log_in(self.airflow, name, PASSWORD)
+    def person(self, name: str, patience: float = 0) -> Account:
+        return Account.log_in(self.airflow, name, PASSWORD, patience)
 
-    def inside(self, service: str, code: str) -> Any:
-        """What Python code prints as JSON on its last line, run as a process of this service."""
+    def outcome(self) -> Outcome:
+        """What its loop has left behind."""
+        (worker,) = (one for one in local.services(self.model, self.place) if one.name == "worker-1")
+        return outcome(self.home, worker.environment["HOLDFAST_OPERATIONS_URL"])
+
+    def call(self, service: str, *command: str) -> str:
+        """What a program prints that ends well, run as a process of this service."""
         one = next(known for known in local.services(self.model, self.place) if known.name == service)
         done = subprocess.run(
-            [local.BIN / "holdfast", "exec", "python", "-c", code],
+            [local.BIN / "holdfast", "exec", *command],
             env=local.environment() | dict(one.environment),
             cwd=self.place.project,
             capture_output=True,
@@ -88,7 +95,19 @@ class Stack:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return done.stdout
+
+    def inside(self, service: str, code: str) -> Any:
+        """What Python code prints as JSON on its last line, run as a process of this service."""
+        return json.loads(self.call(service, "python", "-c", code).splitlines()[-1])
+
+
+@dataclass(frozen=True)
+class OneProcess:
+    """A loop without a stack, at work in this home."""
+
+    home: Path
+    process: subprocess.Popen[bytes]
 
 
 @contextmanager
@@ -98,9 +117,15 @@ def started(home: Path, project: Path, record: Record) -> Iterator[Stack]:
     home.mkdir(parents=True)
     env_file.write(home / ".env")
     at = local.place(local.model(project, home / ".env"), home, project)
-    mail = {"HOLDFAST_SMTP_HOST": "127.0.0.1", "HOLDFAST_SMTP_PORT": str(at.ports["mailbox", 8025])}
-    model = local.model(project, home / ".env", AIRFLOW_WORKER_CONCURRENCY="2", **mail)
-    secrets = {name: value or "" for name, value in dotenv_values(home / ".env", interpolate=False).items()}
+    chosen = {
+        "AIRFLOW_WORKER_CONCURRENCY": "2",
+        "HOLDFAST_PSEUDONYM_KEY": PSEUDONYM_KEY,
+        "HOLDFAST_SMTP_HOST": "127.0.0.1",
+        "HOLDFAST_SMTP_PORT": str(at.ports["mailbox", 8025]),
+    }
+    model = local.model(project, home / ".env", **chosen)
+    written = dotenv_values(home / ".env", interpolate=False)
+    secrets = {name: value or "" for name, value in {**written, **chosen}.items()}
     began = time.monotonic()
     with local.running(model, at) as processes:
         record.seconds["every service healthy"] = time.monotonic() - began
@@ -115,39 +140,51 @@ def hire(stack: Stack) -> None:
         admin.ask("POST", "/auth/fab/v1/users", person | {"password": PASSWORD, "roles": [{"name": role}]})
 
 
-def loop(stack: Stack) -> None:
+def undisturbed(_operator: Account, _dag: str, _run: str) -> None:
+    """Let the run be."""
+
+
+def loop(stack: Stack, during: Callable[[Account, str, str], None] = undisturbed, patience: float = 0) -> None:
     """Land the sample and carry it through every DAG as people would: switched on, and a model approved by a marketer.
 
-    Schedules and assets start the runs: ingest and train are due as soon as they are switched on.
+    Schedules and assets start the runs: ingest and train are due as soon as they are switched on. ``during`` is called
+    with the operator, who has this much patience, and the DAG's run as soon as there is one.
     """
-    record, operator = stack.record, stack.person("oleg")
+    record, operator, marketer = stack.record, stack.person("oleg", patience), stack.person("mara", patience)
     sample.land(stack.home / "landing", until=date.fromisoformat(CUTOFF), customers_share=SHARE)
+
+    def switch_on(*dags: str) -> None:
+        for dag in dags:
+            operator.switch_on(dag)
+
+    def carry(dag: str, run: str, approve_as: Account | None = None) -> None:
+        during(operator, dag, run)
+        if approve_as is not None:
+            approve(approve_as, operator, run)
+        operator.await_end(dag, run)
+
     with record.timed("ingest"):
-        for dag in ("ingest", "features"):
-            operator.switch_on(dag)
-        operator.await_end("ingest", operator.await_run_of("ingest"))
+        switch_on("ingest", "features")
+        carry("ingest", operator.await_run_of("ingest"))
     with record.timed("features"):
-        operator.await_end("features", operator.await_run_of("features"))
+        carry("features", operator.await_run_of("features"))
     with record.timed("train, a marketer approves"):
-        operator.switch_on("train")
-        approve(stack, operator.await_run_of("train"))
+        switch_on("train")
+        carry("train", operator.await_run_of("train"), approve_as=marketer)
     with record.timed("score"):
-        for dag in ("score", "intervene", "report"):
-            operator.switch_on(dag)
-        operator.await_end("score", operator.trigger("score", {"cutoff": CUTOFF}))
+        switch_on("score", "intervene", "report")
+        carry("score", operator.trigger("score", {"cutoff": CUTOFF}))
     for dag in ("intervene", "report"):
         with record.timed(dag):
-            operator.await_end(dag, operator.await_run_of(dag))
+            carry(dag, operator.await_run_of(dag))
 
 
-def approve(stack: Stack, run: str) -> None:
-    """Answer the question whether the challenger shall become champion, and await the run's end."""
-    marketer, operator = stack.person("mara"), stack.person("oleg")
+def approve(marketer: Account, operator: Account, run: str) -> None:
+    """Answer the question whether the challenger shall become champion."""
     ready = operator.await_state("train", run, "approve", "awaiting_input")
     assert ready, f"nobody was asked: {operator.states('train', run)}"
     question = f"/api/v2/dags/train/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
     marketer.ask("PATCH", question, {"chosen_options": ["Approve"], "params_input": {}})
-    operator.await_end("train", run)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -157,7 +194,28 @@ def stops_on_sigterm() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(project: Path) -> Iterator[Stack]:
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneProcess]:
+    """The same sample on its way through one process, on SQLite: `holdfast run`, with the same pseudonyms.
+
+    It takes the time that a stack leaves to others while it starts and waits.
+    """
+    home = tmp_path_factory.mktemp("embedded")
+    chosen = {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "HOLDFAST_PSEUDONYM_KEY": PSEUDONYM_KEY}
+    sample_of = ("--sample", "complete-journey", "--share", str(SHARE))
+    with (home / "terminal.txt").open("wb") as told:
+        process = subprocess.Popen(
+            ["nice", "-n", "5", local.BIN / "holdfast", "run", *sample_of, "--cutoff", CUTOFF],
+            env=local.environment() | chosen,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+        )
+    yield OneProcess(home, process)
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def stack(project: Path, one_process: OneProcess) -> Iterator[Stack]:
     """The stack below var/stack, where its logs stay after it; the loop has not run on it yet."""
     for absent in (postgres_server.why_absent(), redis_server.why_absent()):
         if absent is not None:
@@ -177,24 +235,14 @@ def after_the_loop(stack: Stack) -> Stack:
 @pytest.fixture(scope="session")
 def produced(after_the_loop: Stack) -> Outcome:
     """What the loop left behind on the stack."""
-    settings = local.services(after_the_loop.model, after_the_loop.place)
-    environment = next(one.environment for one in settings if one.name == "worker-1")
-    return outcome(after_the_loop.home, environment["HOLDFAST_OPERATIONS_URL"])
+    return after_the_loop.outcome()
 
 
 @pytest.fixture(scope="session")
-def embedded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """What the same sample gives in one process, on SQLite: `holdfast run`, with the same pseudonyms."""
-    home = tmp_path_factory.mktemp("embedded")
-    chosen = {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto"}
-    pseudonyms = {"HOLDFAST_PSEUDONYM_KEY": stack.secrets["HOLDFAST_PSEUDONYM_KEY"]}
-    subprocess.run(
-        [local.BIN / "holdfast", "run", "--sample", "complete-journey", "--cutoff", CUTOFF, "--share", str(SHARE)],
-        env=local.environment() | chosen | pseudonyms,
-        check=True,
-        capture_output=True,
-    )
-    return outcome(home, f"sqlite:///{home / 'operations.db'}")
+def embedded(one_process: OneProcess) -> Outcome:
+    """What the loop left behind in one process."""
+    assert one_process.process.wait(BOUND) == 0, (one_process.home / "terminal.txt").read_text()
+    return outcome(one_process.home, f"sqlite:///{one_process.home / 'operations.db'}")
 
 
 @pytest.fixture(scope="session")

@@ -108,14 +108,15 @@ class Supervised:
         while waiting:
             for child in self.children:
                 child.require_running()
-            waiting = [child for child in waiting if not child.healthy()]
+            while waiting and waiting[0].healthy():  # a check may cost as much as the start: no look at the others yet
+                waiting.pop(0)
             if waiting and time.monotonic() > deadline:
                 late = waiting[0]
                 raise HoldfastError(
                     f"{late.service.name} did not answer in {seconds} seconds, so everything was stopped; "
                     f"see {late.log}"
                 )
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def _start(self, service: Service) -> Child:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,7 @@ from holdfast.wiring.people import (
     erase_person,
     export_person,
     holdings,
+    known_customer,
     person,
     retention,
 )
@@ -138,6 +139,7 @@ __all__ = [
     "horizon_study",
     "identities",
     "ingest",
+    "known_customer",
     "lake",
     "land_sample",
     "latest_cutoff",

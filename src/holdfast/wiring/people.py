@@ -16,6 +16,7 @@ from holdfast.language import Language, language_of
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.customer import customer_card as _customer_card
 from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
+from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pipelines.privacy import Erased, Erasing, readable
 from holdfast.pipelines.privacy import export as _export_person
 from holdfast.pipelines.retention import (
@@ -41,6 +42,16 @@ from holdfast.wiring.stores import (
     settings,
     vault,
 )
+
+
+def known_customer() -> str | None:
+    """A customer whose sealed id opens and leads to their pseudonym again; None where the vault holds nobody.
+
+    Raises SettingsError where a key is missing or another one.
+    """
+    store = vault()
+    hold_to_pseudonyms(lake(), store, pseudonyms())
+    return store.anyone()
 
 
 def person(own_id: str) -> Person:
