@@ -166,6 +166,7 @@ def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[Ta
         tell(f"{script.history_days} days of history, {script.customers:,} simulated customers")
         for _ in range(script.history_days):
             land_day(shop, settings.landing)
+        stage.ingest()
         acts: list[Act] = []
         for number in range(script.campaigns):
             learned = stage.learn() if any(act.not_sent is None for act in acts) else None
@@ -230,20 +231,23 @@ class _Stage:
     tell: Tell
     _read: set[str] = field(default_factory=set)
 
+    def ingest(self) -> None:
+        """The morning's landing files into the lake."""
+        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
+        self.airflow.run("ingest", {}).raise_on_failure()
+
     def learn(self) -> str:
-        """What campaigns have done, measured and learned from, once data up to now are in; what was learned."""
-        self._ingest()
+        """What campaigns have done, measured and learned from; returns what the latter told."""
         self._run("measure")
         return self._run("learn").summary
 
     def campaign(self) -> Act:
-        """The morning of a campaign: data in, features, model, scores, messages out; customers read them.
+        """The morning of a campaign: features, model, scores, messages out; customers read them.
 
         Without a champion to score by, or days enough to train one, it is told as not sent.
         """
         from holdfast import wiring
 
-        self._ingest()
         [name] = wiring.campaign_names()
         campaign, cutoff = wiring.campaign(name), self.shop.date
         act = Act(campaign.run_id(cutoff), cutoff)
@@ -260,19 +264,12 @@ class _Stage:
         rehearsal_truth.keep(self.shop, self.settings.home, campaign, cutoff, self.horizon)
         return replace(act, chosen_by=plan["chosen_by"], mails=self._customers_read(campaign))
 
-    def _run(self, stage: str) -> loop.Stage:
-        from holdfast import loop
-
-        done = loop.run(self.airflow, stage, self.shop.date.isoformat())
-        self.tell(f"{self.shop.date} {stage}: {done.summary}")
-        return done
-
     def days_after(self, act: Act, days: int, ingest_days: int) -> Act:
         """The days from a campaign on: the shop lives, coupons come back, files are ingested, late messages leave."""
         used, answers = 0, dict[str, int]()
         for day in range(days):
             if day and day % ingest_days == 0:
-                self._ingest()
+                self.ingest()
                 self.airflow.run("deliver", {}).raise_on_failure()
                 self._customers_read(None)
             land_day(self.shop, self.settings.landing)
@@ -280,12 +277,15 @@ class _Stage:
                 clock.advance(self.settings.home, one.at + timedelta(minutes=1))
                 answer = self._report(one)
                 used, answers = used + 1, answers | {answer: answers.get(answer, 0) + 1}
-        self._ingest()
+        self.ingest()
         return replace(act, used=used, answers=answers)
 
-    def _ingest(self) -> None:
-        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
-        self.airflow.run("ingest", {}).raise_on_failure()
+    def _run(self, stage: str) -> loop.Stage:
+        from holdfast import loop
+
+        done = loop.run(self.airflow, stage, self.shop.date.isoformat())
+        self.tell(f"{self.shop.date} {stage}: {done.summary}")
+        return done
 
     def _customers_read(self, campaign: Campaign | None) -> dict[str, int]:
         """Every customer reads the new mail and reacts; returns how many messages there were by arm.
