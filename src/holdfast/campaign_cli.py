@@ -14,6 +14,7 @@ from holdfast import terminal
 if TYPE_CHECKING:
     from holdfast.pipelines.accounting import Account
     from holdfast.pipelines.planning import Plan, Preview
+    from holdfast.pipelines.rehearse_campaign import Foreseen
 
 app = typer.Typer(no_args_is_help=True, help="Plan campaigns, see what became of them, stop one.")
 _command = terminal.commands_of(app)
@@ -63,14 +64,31 @@ def rehearse(
         )
         table.add_row(escape(one.arm), f"{one.customers:,}", *figures)
     shown = "would" if abs(found.effect) >= found.detectable else "would probably not"
+    alike = found.shop.months_alike
     terminal.show(
         table,
-        f"Of {found.shop.name}. Rhythm, weekdays and baskets are this shop's; how customers respond is ASSUMED "
-        "(responses of the simulator's configuration), as is how they waver. In brackets: where 95 of 100 such "
-        "campaigns would end, if the assumptions held.",
-        f"Mean probability of churn {found.risk[0]:.2f}, simulated {found.risk[1]:.2f}. The assumed effect is "
-        f"{100 * found.effect:+.1f} points of retention; the smallest that the campaign shows with a power of 80 % is "
-        f"{100 * found.detectable:.1f}: it {shown} be seen.",
+        *(_rests_on(one) for one in found.arms),
+        f"Of {found.shop.config.name}. Rhythm, weekdays and baskets are this shop's. "
+        f"{'Months are, too' if alike is None else f'Months are taken to be alike: {alike}'}. How customers waver and "
+        "respond is ASSUMED (leaving and responses of the simulator's configuration), but for what finished campaigns "
+        "measured, as told by arm. In brackets: where 95 of 100 such campaigns would end, if that held.",
+        f"Mean probability of churn {found.risk[0]:.2f}, simulated {found.risk[1]:.2f}. The expected effect is "
+        f"{100 * found.effect:+.1f} points of retention within {found.days} days; the smallest that the campaign shows "
+        f"with a power of 80 % is {100 * found.detectable:.1f}: it {shown} be seen.",
+    )
+
+
+def _rests_on(one: Foreseen) -> str:
+    """An arm's effect, and what it rests on."""
+    found, known = [], one.evidence
+    if known.own:
+        found.append(f"{known.own} measured {'run' if known.own == 1 else 'runs'} of it")
+    if known.others:
+        measured = f"{known.others} other measured {'arm' if known.others == 1 else 'arms'}"
+        found.append(f"the assumption × {known.scale:.2f}, after {measured}")
+    return (
+        f"{escape(one.arm)}: {100 * one.effect:+.1f} points of retention (assumed {100 * one.assumed:+.1f}), by "
+        f"{' and '.join(found) or 'assumption alone'}."
     )
 
 

@@ -55,13 +55,14 @@ def power(
     from holdfast.effect.power import POWER, Design, detectable, needed, told
     from holdfast.errors import CampaignError
 
-    if campaign is not None:
+    own = (customers, control, retained)
+    if campaign is not None and own == (None, None, None):
         wiring.prepare()
         design = wiring.campaign_design(campaign, wiring.latest_cutoff().isoformat(), wiring.now())
-    elif customers is not None and control is not None and retained is not None:
+    elif campaign is None and customers is not None and control is not None and retained is not None:
         design = Design(customers, control, retained)
     else:
-        raise CampaignError("name a --campaign, or give --customers, --control and --retained")
+        raise CampaignError("either name a --campaign, or give --customers, --control and --retained")
     least = detectable(design.customers, design.control_share, design.retained)
     sentence = told(design.customers, design.control_share, least)
     terminal.say(f"{sentence[0].upper()}{sentence[1:]} (at 95 % confidence, found {POWER:.0%} of the time).")
@@ -81,9 +82,12 @@ def programme() -> None:
     from holdfast import wiring
 
     wiring.prepare()
-    found = wiring.programme().measure()
+    use_case = wiring.programme()
+    found, unread = use_case.measure(), use_case.unread()
     for one in found:
         terminal.show(f"[bold]{one.campaign_id.partition('@')[2]}[/]  {escape(one.claim)}.", _groups(one), _checks(one))
+    for quarter, why in unread.items():
+        terminal.show(f"[bold]{quarter}[/]  Not read: {escape(why)}.")
     if not found:
         terminal.say(
             "No quarter can be read yet: it takes scores, and a global holdout (outreach.holdout in the rules) whose "

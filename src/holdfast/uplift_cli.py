@@ -68,12 +68,16 @@ def show(campaign: Annotated[str, typer.Argument(help="A file of campaigns/, wit
 
     wiring.prepare()
     known = wiring.uplift_standing(campaign)
-    models = Table("alias", "version", "learner", "learned up to", "verdict")
+    models = Table("alias", "version", "learner", "learned up to", box=None)
     for alias, version in known.models.items():
-        models.add_row(
-            f"@{alias}", version.version, version.candidate, str(version.trained_to), escape(version.verdict or "")
-        )
+        models.add_row(f"@{alias}", version.version, version.candidate, str(version.trained_to))
     terminal.show(models if known.models else f"No uplift model of {campaign} was registered yet. Run the learn DAG.")
+    for alias, version in known.models.items():
+        terminal.say(f"@{alias}: {version.verdict or 'No verdict yet.'}")
+    if known.until is not None and "champion" not in known.models:
+        terminal.say(f"Until one is champion, customers are chosen by {known.until}.")
+    if known.predicted:
+        terminal.say(f"Of {known.predicted:,} customers predicted, every arm surely harms {known.spared:,}.")
     if len(known.shares):
         shares = Table("segment", "arm", "share", "brought a customer", "customers", title="arms' shares", box=None)
         for row in known.shares.to_dict("records"):

@@ -42,7 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     history = replace(readouts.described(), campaign_id=f"../{HOSTILE}")
     quarters = [readouts.quarter("2018Q1"), readouts.quarter("2018Q2")]
-    publish([readouts.measured(), readouts.too_early(), history, *quarters], SHOP, write)
+    unread = {"2017Q4": f"{HOSTILE} the holdout changed"}
+    stale = replace(readouts.quarter("2018Q3"), campaign_id="programme@2017Q4")
+    early = replace(readouts.too_early(), campaign_id="programme@2018Q3")
+    publish([readouts.measured(), readouts.too_early(), history, stale, *quarters, early], SHOP, unread, write)
     return folder
 
 
@@ -60,8 +63,8 @@ def links(opened: Opened, folder: Path) -> list[str]:
 
 def test_every_readout_is_reached_from_the_programme_and_leads_back(opened: Opened, folder: Path) -> None:
     found = links(opened, folder)
-    assert len(found) == 5
-    for place in range(5):
+    assert len(found) == 6
+    for place in range(6):
         opened.page.goto((folder / PROGRAMME).as_uri())
         opened.page.locator("td a").nth(place).click()
         opened.page.get_by_role("link", name="All campaigns").click()
@@ -98,3 +101,12 @@ def test_what_may_not_be_claimed_shows_no_effect(opened: Opened, folder: Path) -
         opened.page.goto((folder / name).as_uri())
         assert opened.page.locator("#claim").get_by_text(told).is_visible()
         assert opened.page.locator("#effect").count() == 0
+
+
+def test_a_quarter_that_was_not_measured_says_why(opened: Opened, folder: Path) -> None:
+    opened.page.goto((folder / PROGRAMME).as_uri())
+    rows = {row.locator("td").first.inner_text(): row for row in opened.page.locator("#programme tr").all()[1:]}
+    assert list(rows) == ["2017Q4", "2018Q1", "2018Q2", "2018Q3"]
+    assert rows["2017Q4"].inner_text().endswith("the holdout changed")
+    assert "data are complete up to" in rows["2018Q3"].locator("td").last.inner_text()
+    assert rows["2018Q1"].locator("td").last.inner_text() == "measured"

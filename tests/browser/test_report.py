@@ -14,7 +14,7 @@ from holdfast.pipelines.page import render
 from holdfast.risk import curve
 from holdfast.rules import ThresholdTiers
 from tests.browser.chromium import Watch, chromium
-from tests.fakes.page import CARD, MODEL, PAGE, page
+from tests.fakes.page import CARD, MODEL, PAGE, UPLIFT, page
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title = 'broken in'\">"
 WIDTHS = (1280, 380)
@@ -53,6 +53,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 model=replace(MODEL, plots={"Calibration": plots.calibration(curves), "Gain": plots.gain(curves)}),
                 probabilities=plots.probabilities(probability, tier),
                 tier_curve=plots.tier_curve(curve(probability, THRESHOLDS)),
+                uplifts=(replace(UPLIFT, campaign=HOSTILE, shares=UPLIFT.shares.assign(arm="y" * 120)),),
                 card=replace(CARD, reasons=(HOSTILE, "x" * 120)),
                 provenance=PAGE.provenance | {"run": "f" * 200},
             )
@@ -93,6 +94,15 @@ def test_it_never_scrolls_sideways_even_with_all_details_and_endless_words(opene
     assert opened.page.get_by_text("time from the last order to the cutoff").is_visible()
     wide, shown = opened.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= shown
+
+
+def test_who_chooses_by_uplift_and_who_is_not_disturbed_is_seen(opened: Opened) -> None:
+    section = opened.page.locator("#uplift")
+    assert section.get_by_role("heading", name="Whom campaigns move").is_visible()
+    assert section.get_by_text("champion, version 3").is_visible()
+    assert section.get_by_text("95 % interval +12.2 to +98.3").is_visible()
+    assert section.get_by_text("46 are not disturbed").is_visible()
+    assert section.get_by_role("cell", name="73.5 %").is_visible()
 
 
 def test_hostile_words_are_read_and_never_run(opened: Opened) -> None:

@@ -23,6 +23,7 @@ from holdfast.adapters.registry import MODEL_NAME
 from holdfast.cli import app
 from holdfast.features.catalog import fed_by, present
 from holdfast.model.candidates import CANDIDATES
+from holdfast.wiring import effects
 from tests.dags.conftest import CUTOFF, Loop, run
 
 FED = fed_by(["orders", "order_lines", "products", "redemptions"], [])
@@ -316,11 +317,13 @@ def test_the_command_line_rehearses_the_next_run_on_a_simulated_shop(
     assert refused.exit_code == 1
     assert "skipped: frequency_cap" in refused.output
     later = wiring.now() + timedelta(days=15)
-    monkeypatch.setattr(wiring, "now", lambda: later)
+    monkeypatch.setattr(effects, "now", lambda: later)
     found = CliRunner().invoke(app, arguments)
     told = " ".join(capfd.readouterr().out.split())
     assert found.exit_code == 0, told
     assert "SIMULATED" in told
-    assert "how customers respond is ASSUMED" in told
+    assert "How customers waver and respond is ASSUMED" in told
+    assert "by assumption alone" in told, "no campaign of it has finished"
+    assert "Months are taken to be alike: the history holds" in told
     assert re.search(r"coupon \d+ \d+ \(\d+ to \d+\)", told), told
     assert {table: wiring.lake().version(table) for table in DATA} == before

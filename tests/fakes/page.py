@@ -6,16 +6,20 @@ import dataclasses
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pandas as pd
+
 from holdfast.campaign.funnel import ArmFunnel
 from holdfast.campaign.outbox import CustomerRecord
 from holdfast.features.catalog import FAMILIES
 from holdfast.model.fairness import Fairness, Figure, Group
+from holdfast.model.record import FeatureService, ModelVersion
 from holdfast.monitoring.drift import Drift, Level
 from holdfast.monitoring.freshness import Finding, Kind
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
 from holdfast.pipelines.page import Intake, ModelPart, ModelRow, Page, PersonaPart, PersonaRow, TierRow
 from holdfast.pipelines.quarantine import Reason
+from holdfast.pipelines.uplift_scores import UpliftStanding
 
 IMAGE = b"an image"
 
@@ -120,6 +124,34 @@ CAMPAIGN = Account(
 )
 
 PERSONAS = PersonaPart((PersonaRow("P2", "orders often, buys by discount", 977, 0.2031, 4512.6),), 0.148, 0.826)
+UPLIFT = UpliftStanding(
+    campaign="win_back",
+    models={
+        "champion": ModelVersion(
+            version="3",
+            run_id="r3",
+            candidate="dr_logistic",
+            trained_to=date(2017, 10, 29),
+            sha256="",
+            service=FeatureService("churn_model", ()),
+            verdict="Passed: dr_logistic brings more than choosing by random: +61.5 USD per 1,000 customers, 95 % "
+            "interval +12.2 to +98.3.",
+        )
+    },
+    until="random",
+    shares=pd.DataFrame(
+        {
+            "segment": ["high"],
+            "arm": ["sms_coupon"],
+            "share": [0.735],
+            "effect": [1.5],
+            "error": [0.5],
+            "customers": [1234],
+        }
+    ),
+    predicted=2107,
+    spared=46,
+)
 EMAILED = ArmFunnel("treatment", assigned=250, planned=250, sent=231, opened=102, redeemed=17, ordered=96)
 CONTROLS = ArmFunnel("control", assigned=63, planned=None, sent=None, opened=None, redeemed=None, ordered=21)
 
@@ -152,6 +184,7 @@ PAGE = Page(
     drifted=(MOVED,),
     campaigns=(CAMPAIGN,),
     funnels={CAMPAIGN["campaign_id"]: (EMAILED, CONTROLS)},
+    uplifts=(UPLIFT,),
     effects=(),
     card=CARD,
     provenance={"lake": "orders v10"},

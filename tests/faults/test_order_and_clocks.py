@@ -1,6 +1,10 @@
 """Events that come in any order, and clocks that are wrong: what is newer stays, and nothing is sent twice."""
 
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +30,13 @@ from holdfast.errors import TemporaryChannelError
 from holdfast.pipelines.redeem import redeem
 from tests.fakes import redis_server as redis_fake
 from tests.fakes.channel import FakeChannel
+from tests.fakes.counting_sink import counting_sink
 from tests.fakes.operations import CUTOFF, NOON, campaign, intervention, reachable, scores
 
 START = datetime(2017, 11, 1, tzinfo=UTC)
 VIEWS = ("features", "churn_scores")
 RUN = f"win_back@{CUTOFF}"
+SENDER = "tests.faults.sender_by_its_own_clock"
 PEOPLE = [str(i) for i in range(80)]
 
 
@@ -112,6 +118,42 @@ def test_senders_whose_clocks_differ_by_more_than_a_lease_send_nothing_twice(url
     assert max(Counter(channel.recipients).values()) == 1
     assert account["sent"] + account["unknown"] == account["planned"] > 60
     assert account["sent"] <= len(channel.delivered) <= account["planned"]
+
+
+def test_senders_on_machines_whose_clocks_are_a_day_apart_send_nothing_twice(
+    url: str, tmp_path: Path, project: Path
+) -> None:
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        pytest.skip("no faketime here (Debian package faketime)")
+    reachable(database.connect(url), PEOPLE)
+    table = scores(*((one, 0.6, "high", 50.0) for one in PEOPLE))
+    right = intervention(database.connect(url), table, FakeChannel(), shards=1)
+    plan = right.plan(campaign(control_share=0.1), at=NOON - timedelta(days=2))
+    clocks = [NOON + timedelta(days=days) for days in (-1, 0, 1)]
+    with counting_sink(tmp_path / "taken") as sink:
+        senders = [
+            subprocess.Popen(
+                [faketime, "-f", f"@{clock:%Y-%m-%d %H:%M:%S}", sys.executable, "-m", SENDER, url, str(sink.port), RUN],
+                env=os.environ | {"TZ": "UTC"},
+                cwd=project,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for clock in clocks
+        ]
+        told = [one.communicate(timeout=120) for one in senders]
+        taken = sink.taken
+    assert [one.returncode for one in senders] == [0, 0, 0], [error for _, error in told]
+    shown = [datetime.fromisoformat(out.strip()) for out, _ in told]
+    assert all(timedelta(0) <= one - clock < timedelta(minutes=5) for one, clock in zip(shown, clocks, strict=True))
+    [batch] = right.batches([plan])
+    right.send(batch, lambda: NOON + timedelta(days=2) + LEASE)
+    [account] = right.account([RUN])
+    assert max(taken.values()) == 1
+    assert account["sent"] + account["unknown"] == account["planned"] > 60
+    assert len(taken) >= account["sent"] - len(right.sending.channels["email"].delivered) > 0
 
 
 @pytest.mark.parametrize("wrong", [timedelta(days=-400), timedelta(0), timedelta(days=400)])

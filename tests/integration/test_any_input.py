@@ -24,7 +24,7 @@ from holdfast.campaign.definition import Campaign
 from holdfast.campaign.links import Links
 from holdfast.campaign.signing import is_signed, key_of
 from holdfast.errors import HoldfastError, SettingsError
-from holdfast.expressions import Expression, Operand, evaluate
+from holdfast.expressions import ROW, Expression, Operand, evaluate
 from holdfast.guessing import mapping_text
 from holdfast.language import language_of
 from holdfast.mapping import Format
@@ -270,7 +270,8 @@ def test_expressions_on_any_text(examples: int) -> None:
         except ValidationError:
             return  # told by the settings file's reader
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        table = pa.table({name: pa.chunked_array([pa.array(clean, pa.string())]) for name in ("a", "b", "page")})
+        columns = {name: pa.chunked_array([pa.array(clean, pa.string())]) for name in ("a", "b", "page")}
+        table = pa.table(columns | {ROW: pa.array(range(2, 2 + len(clean)))})
         if set(expression.sources) <= {"a", "b", "page"}:
             found = evaluate(expression, table)
             assert len(found) == len(texts)

@@ -15,6 +15,7 @@ from holdfast.campaign.assignment import draw
 from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.policy import Selection
 from holdfast.cli import app
+from holdfast.wiring import effects
 from tests.fakes.operations import campaign
 
 CUTOFF = date(2017, 10, 1)
@@ -27,7 +28,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose lake is complete up to 2017-11-01, with a run that brought back every fourth of the treated."""
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
     wiring.prepare()
-    monkeypatch.setattr(wiring, "latest_cutoff", lambda: date(2017, 11, 1))
+    for known in (wiring, effects):
+        monkeypatch.setattr(known, "latest_cutoff", lambda: date(2017, 11, 1))
     drawn = draw(RUN, CUSTOMERS, 0.5, ["treatment"], np.array([[1.0]]))
     assigned = pd.DataFrame({"customer_id": CUSTOMERS, "arm": drawn.arm, "propensity": drawn.propensity}).assign(
         tier="high", probability=0.5, value=40.0, cost=Decimal(0)

@@ -35,6 +35,7 @@ def test_the_committed_rules_are_valid_and_cannot_be_changed_in_place() -> None:
         ("label", {"horizon_day": 28}, r"label\.horizon_day\s+Extra inputs"),
         ("label", {"horizon_days": 0}, r"label\.horizon_days\s+.*greater than or equal to 1"),
         ("shop", {"timezone": "New York"}, r"'New York' is no IANA time zone"),
+        ("shop", {"timezone": "9" * 300}, "is no IANA time zone"),
         ("shop", {"currency": "dollars"}, r"shop\.currency"),
         ("population", {"active_days": -1}, r"population\.active_days"),
         ("training", {"test_step_days": 30}, r"test_step_days 30 must be a multiple of step_days 7"),

@@ -56,6 +56,14 @@ def one_holdout(quarter: str, recorded: Sequence[HoldoutInForce]) -> HoldoutInFo
     return found.pop() if len(found) == 1 else None
 
 
+def why_unread(quarter: str, recorded: Sequence[HoldoutInForce]) -> str:
+    """Why a quarter without ``one_holdout`` cannot be read."""
+    found = sorted(f"{one.name} ({one.share:.3g})" for one in recorded if one.quarter == quarter)
+    if not found:
+        return "no global holdout was in force (outreach.holdout in the rules), so that nobody was withheld"
+    return f"the holdout changed within it ({', '.join(found)}), so that nobody was withheld all along"
+
+
 def programme_trial(
     quarter: Quarter,
     cutoff: date,

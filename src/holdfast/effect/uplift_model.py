@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from holdfast.effect.randomised import Randomised
 from holdfast.effect.uplift_evaluation import fit_arms
 from holdfast.model import artifacts
 from holdfast.model.matrix import Matrix, matrix
-from holdfast.model.record import FeatureService
+from holdfast.model.record import ModelRun
 
 _FILE = "uplift.json"
 
@@ -84,23 +83,5 @@ def fit_model(learner: Learner, on: Randomised, harmed_below: tuple[float | None
     return UpliftModel(learner.name, on.features, effects, dict(zip(on.arms, harmed_below, strict=True)))
 
 
-@dataclass(frozen=True)
-class UpliftRun:
-    """The best learner of one campaign as of ``cutoff``, fitted on all matured runs.
-
-    ``candidate`` is the learner; the rest is as in ``holdfast.model.record.CandidateRun``.
-    """
-
-    candidate: str
-    cutoff: date
-    trained_to: date
-    rules: str
-    model: UpliftModel
-    service: FeatureService
-    parameters: Mapping[str, str | float]
-    lake_versions: Mapping[str, int]
-    example: pd.DataFrame
-    plots: Mapping[str, bytes]
-    figures: Mapping[str, float] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
+UpliftRun: TypeAlias = ModelRun[UpliftModel]
+"""The best learner (``candidate``) of one campaign, fitted on all runs that had matured."""

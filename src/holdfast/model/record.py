@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Generic, TypeVar
 
 import pandas as pd
 
 from holdfast.model.evaluation import Evaluation
 from holdfast.model.served import ServedModel
+
+_Model = TypeVar("_Model")
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class FeatureService:
 
 
 @dataclass(frozen=True)
-class CandidateRun:
-    """One candidate, backtested and then fitted on every matured cutoff.
+class ModelRun(Generic[_Model]):
+    """A model fitted as of ``cutoff``, with all that a reviewer may ask.
 
     ``cutoff`` is the day the run pretends to be, ``rules`` the shop's rules as JSON; ``trained_to`` the end (exclusive)
     of the last label window that the final fit has read. ``service`` is what it was trained on; ``lake_versions``
@@ -35,9 +38,8 @@ class CandidateRun:
     cutoff: date
     trained_to: date
     rules: str
-    model: ServedModel
+    model: _Model
     service: FeatureService
-    evaluation: Evaluation
     parameters: Mapping[str, str | float]
     lake_versions: Mapping[str, int]
     example: pd.DataFrame
@@ -45,6 +47,13 @@ class CandidateRun:
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CandidateRun(ModelRun[ServedModel]):
+    """One candidate, backtested and then fitted on every matured cutoff."""
+
+    evaluation: Evaluation = field(kw_only=True)
 
 
 @dataclass(frozen=True)

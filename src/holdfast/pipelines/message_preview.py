@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from holdfast.campaign.definition import AmountOff, Message
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.messages import SPECIMENS, Composer
 from holdfast.campaign.offers import Coupon, issue
 from holdfast.errors import MissingDataError
+from holdfast.pipelines.html import rendered
 from holdfast.pipelines.personal import personals
 from holdfast.pipelines.score import SCORES
 from holdfast.ports import Lake
@@ -59,14 +58,7 @@ def page(title: str, messages: Mapping[str, Envelope]) -> str:
 
     Each HTML body is shown in a frame in which nothing runs; pictures are fetched from where the message links to.
     """
-    environment = Environment(
-        loader=PackageLoader("holdfast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("messages.html.j2").render(title=title, messages=messages)
+    return rendered("messages.html.j2", title=title, messages=messages)
 
 
 def coupon(shop: Shop, at: datetime) -> Coupon:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from holdfast.campaign.funnel import ArmFunnel
 from holdfast.effect.readout import Readout
@@ -17,7 +15,9 @@ from holdfast.monitoring.drift import Drift
 from holdfast.monitoring.freshness import Finding
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.customer import CustomerCard
+from holdfast.pipelines.html import rendered
 from holdfast.pipelines.quarantine import Reason
+from holdfast.pipelines.uplift_scores import UpliftStanding
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class Page:
     """All that the report shows.
 
     ``note`` says what to know about the data; ``probabilities`` and ``tier_curve`` are plots (PNG); ``drifted`` are the
-    features that have moved since the champion's training. ``effects`` are the latest readouts of campaigns.
+    features that have moved since the champion's training. ``effects`` are the latest readouts of campaigns, and
+    ``uplifts`` what was learned of those that learn.
     """
 
     shop: str
@@ -123,22 +124,16 @@ class Page:
     drifted: Sequence[Drift]
     campaigns: Sequence[Account]
     funnels: Mapping[str, Sequence[ArmFunnel]]
+    uplifts: Sequence[UpliftStanding]
     effects: Sequence[Readout]
     card: CustomerCard
     provenance: Mapping[str, str]
 
 
 def render(page: Page) -> str:
-    """The page as HTML; every value is escaped, and a name the template does not know is an error."""
-    environment = Environment(
-        loader=PackageLoader("holdfast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": "{:,}".format, "data_uri": _data_uri, "amount": _amount}
-    return environment.get_template("report.html.j2").render(page=page, families=FAMILIES, features=FEATURES)
+    """The page as HTML."""
+    filters: dict[str, Callable[..., str]] = {"count": "{:,}".format, "data_uri": _data_uri, "amount": _amount}
+    return rendered("report.html.j2", filters, page=page, families=FAMILIES, features=FEATURES)
 
 
 def _amount(value: float, unit: str, currency: str) -> str:

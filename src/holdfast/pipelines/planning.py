@@ -61,6 +61,17 @@ class Preview:
     first: pd.DataFrame
 
 
+def refuse_nobody(preview: Preview) -> None:
+    """Raise CampaignError, with the reasons, when the campaign would treat nobody."""
+    plan = preview.plan
+    if plan["treated"] == 0:
+        skipped = "; ".join(f"{count} skipped: {reason}" for reason, count in plan["skipped"].items())
+        raise CampaignError(
+            f"{plan['campaign_id']} would treat nobody of the {plan['audience']} in its audience"
+            f"{f' ({skipped})' if skipped else ''}, so there is nothing to foresee"
+        )
+
+
 @dataclass(frozen=True)
 class Planning:
     """The use case and its ports. ``new_codes`` makes so many coupon codes."""

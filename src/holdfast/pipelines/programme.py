@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 
 import pandas as pd
 
-from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial, run_id
+from holdfast.effect.programme import HoldoutInForce, Quarter, one_holdout, programme_trial, run_id, why_unread
 from holdfast.effect.readout import Readout, read_out
 from holdfast.effect.trial import outcome_windows, trial_of
 from holdfast.pipelines.readouts import keep, latest
@@ -34,9 +34,13 @@ class Programme:
         The rules name only the present holdout, so that each day's reading notes it for the quarter of the last day
         that is complete. A quarter whose readout is final is not read again.
         """
+        self._note()
         final = {one.campaign_id: one for one in latest(self.trials.lake) if one.final}
-        found = []
-        for quarter, holdout in self._quarters(self._recorded()):
+        recorded, found = self._in_force(), []
+        for quarter in self._scored():
+            holdout = one_holdout(quarter.name, recorded)
+            if holdout is None:
+                continue
             one = final.get(run_id(quarter))
             if one is None:
                 one = self._read(quarter, holdout)
@@ -44,21 +48,45 @@ class Programme:
             found.append(one)
         return found
 
-    def _recorded(self) -> list[HoldoutInForce]:
-        lake, rule = self.trials.lake, self.trials.rules.outreach.holdout
-        present = HoldoutInForce(Quarter.of(self.complete_to - timedelta(days=1)).name, rule.name, rule.share)
-        rows = lake.read(HOLDOUTS) if lake.exists(HOLDOUTS) else pd.DataFrame(columns=list(asdict(present)))
-        known = [HoldoutInForce(*row) for row in rows[list(asdict(present))].to_numpy(object).tolist()]
-        if rule.share == 0 or present in known:
-            return known
-        same = pd.DataFrame([asdict(one) for one in known if one.quarter == present.quarter])
-        lake.replace(HOLDOUTS, pd.concat([same, pd.DataFrame([asdict(present)])]), where={"quarter": [present.quarter]})
-        return [*known, present]
+    def unread(self) -> dict[str, str]:
+        """Why it cannot be read, by the name of each such quarter since the first scores; nothing is written."""
+        scored, recorded = self._scored(), self._in_force()
+        quarter, found = scored[0] if scored else Quarter.of(self.complete_to), {}
+        while quarter.start < self.complete_to:
+            if quarter not in scored:
+                found[quarter.name] = "nobody was scored in it"
+            elif one_holdout(quarter.name, recorded) is None:
+                found[quarter.name] = why_unread(quarter.name, recorded)
+            quarter = Quarter.of(quarter.end)
+        return found
 
-    def _quarters(self, recorded: list[HoldoutInForce]) -> list[tuple[Quarter, HoldoutInForce]]:
-        quarters = {Quarter.of(day) for day in self._cutoffs()}
-        chosen = ((one, one_holdout(one.name, recorded)) for one in sorted(quarters, key=lambda one: one.start))
-        return [(quarter, holdout) for quarter, holdout in chosen if holdout is not None]
+    def _note(self) -> None:
+        """Keep the holdout now in force."""
+        present, recorded = self._present(), self._recorded()
+        if present is None or present in recorded:
+            return
+        of_quarter = [one for one in recorded if one.quarter == present.quarter] + [present]
+        rows = pd.DataFrame([asdict(one) for one in of_quarter])
+        self.trials.lake.replace(HOLDOUTS, rows, where={"quarter": [present.quarter]})
+
+    def _in_force(self) -> list[HoldoutInForce]:
+        """Every holdout that was noted, and the present one."""
+        present, recorded = self._present(), self._recorded()
+        return recorded if present is None or present in recorded else [*recorded, present]
+
+    def _present(self) -> HoldoutInForce | None:
+        rule = self.trials.rules.outreach.holdout
+        quarter = Quarter.of(self.complete_to - timedelta(days=1)).name
+        return HoldoutInForce(quarter, rule.name, rule.share) if rule.share else None
+
+    def _recorded(self) -> list[HoldoutInForce]:
+        lake, columns = self.trials.lake, [one.name for one in fields(HoldoutInForce)]
+        rows = lake.read(HOLDOUTS)[columns].to_numpy(object).tolist() if lake.exists(HOLDOUTS) else []
+        return [HoldoutInForce(*row) for row in rows]
+
+    def _scored(self) -> list[Quarter]:
+        """The quarters of the cutoffs that were scored, in order."""
+        return sorted({Quarter.of(day) for day in self._cutoffs()}, key=lambda one: one.start)
 
     def _cutoffs(self) -> list[date]:
         lake = self.trials.lake

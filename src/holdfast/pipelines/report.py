@@ -30,6 +30,7 @@ from holdfast.pipelines.quarantine import reasons, standing
 from holdfast.pipelines.review import fairness_of
 from holdfast.pipelines.score import SCORES
 from holdfast.pipelines.train import BACKTESTS
+from holdfast.pipelines.uplift_scores import UpliftStanding
 from holdfast.ports import FeatureStore, Lake, ModelRegistry, Operations
 from holdfast.risk import Tier, curve
 from holdfast.rules import Rules
@@ -37,7 +38,7 @@ from holdfast.rules import Rules
 
 @dataclass(frozen=True)
 class Reporting:
-    """``funnels`` gives the arms of a cutoff's campaign runs, by run.
+    """``funnels`` gives the arms of a cutoff's campaign runs, by run; ``uplifts`` what was learned of whom they move.
 
     ``publish`` stores the page of a cutoff under its ISO date and returns its place; ``note`` heads the page.
     ``findings`` are what is missing or out of the ordinary among the landing files.
@@ -49,6 +50,7 @@ class Reporting:
     operations: Operations
     accounts: Callable[[str], list[Account]]
     funnels: Callable[[str], Mapping[str, Sequence[ArmFunnel]]]
+    uplifts: Callable[[str], Sequence[UpliftStanding]]
     rules: Rules
     complete_to: date
     findings: Sequence[Finding]
@@ -80,6 +82,7 @@ class Reporting:
             drifted=drifted(self.lake, cutoff),
             campaigns=self.accounts(cutoff),
             funnels=self.funnels(cutoff),
+            uplifts=self.uplifts(cutoff),
             effects=[one for one in readouts.latest(self.lake) if one.cutoff.isoformat() <= cutoff],
             card=self._example(scores),
             provenance=self._provenance(scores),

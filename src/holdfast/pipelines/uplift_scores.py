@@ -104,18 +104,52 @@ class BudgetCurve:
 
 @dataclass(frozen=True)
 class UpliftStanding:
-    """A campaign's uplift models by alias, and its arms' learned shares as of the latest learning (``ARM_SHARES``)."""
+    """What is known of whom a campaign moves.
 
+    ``models`` are its uplift models by alias; a challenger that has become champion is not told twice. Without a
+    champion ``until`` is what chooses customers; None where the campaign does not choose by uplift. ``shares`` are the
+    arms' as of the latest learning (``ARM_SHARES``). ``predicted`` customers are known to the model at the cutoff, of
+    whom every arm surely harms ``spared``.
+    """
+
+    campaign: str
     models: Mapping[Alias, ModelVersion]
+    until: str | None
     shares: pd.DataFrame
+    predicted: int
+    spared: int
 
 
-def standing_uplift(lake: Lake, registry: UpliftRegistry, campaign: Campaign) -> UpliftStanding:
-    """What has been learned of the campaign so far."""
+def standing_uplift(
+    lake: Lake, registry: UpliftRegistry, campaign: Campaign, cutoff: str | None = None
+) -> UpliftStanding:
+    """What has been learned of the campaign up to ``cutoff`` (default: so far), and predicted at it."""
     aliases: tuple[Alias, ...] = ("champion", "previous", "challenger")
     held = {alias: version for alias in aliases if (version := registry.aliased(alias)) is not None}
-    shares = lake.read(ARM_SHARES, where={"campaign": [campaign.name]}) if lake.exists(ARM_SHARES) else pd.DataFrame()
-    return UpliftStanding(held, shares[shares["cutoff"] == shares["cutoff"].max()] if len(shares) else shares)
+    if "champion" in held and "challenger" in held and held["challenger"].version == held["champion"].version:
+        del held["challenger"]
+    chosen = campaign.policy
+    shares, predictions = (_latest(lake, table, campaign, cutoff) for table in (ARM_SHARES, UPLIFTS))
+    arms = [arm.name for arm in campaign.arms]
+    harms = predictions[predictions["arm"].isin(arms)].groupby("customer_id")["harms"].all()
+    return UpliftStanding(
+        campaign=campaign.name,
+        models=held,
+        until=chosen.until.by if chosen.by == "uplift" else None,
+        shares=shares,
+        predicted=len(harms),
+        spared=int(harms.sum()),
+    )
+
+
+def _latest(lake: Lake, table: str, campaign: Campaign, cutoff: str | None) -> pd.DataFrame:
+    """The campaign's rows of the latest cutoff, or of the latest up to ``cutoff``."""
+    if not lake.exists(table):
+        return pd.DataFrame(columns=["cutoff", "customer_id", "arm", "harms"])
+    rows = lake.read(table, where={"campaign": [campaign.name]})
+    known = rows if cutoff is None else rows[rows["cutoff"] <= cutoff]
+    found: pd.DataFrame = known[known["cutoff"] == known["cutoff"].max()]
+    return found
 
 
 @dataclass(frozen=True)

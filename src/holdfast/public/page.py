@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from holdfast.pipelines.html import rendered
 from holdfast.pipelines.replies import Standing
 from holdfast.public.words import WORDS
 
@@ -20,12 +19,5 @@ def missing(shop: str, language: str) -> str:
 
 def _render(template: str, shop: str, language: str, **values: object) -> str:
     words = {name: text.format(shop=shop) for name, text in WORDS[language].items()}
-    environment = Environment(
-        loader=PackageLoader("holdfast", "templates/public"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     other = "en" if language == "zh" else "zh"
-    return environment.get_template(template).render(words=words, language=language, other=other, shop=shop, **values)
+    return rendered(f"public/{template}", words=words, language=language, other=other, shop=shop, **values)

@@ -1,7 +1,8 @@
-"""A simulated shop in the image of a real one: rhythm, weekdays and baskets from its orders; the rest is assumed."""
+"""A simulated shop in the image of a real one: rhythm, seasons and baskets from its orders; the rest is assumed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,21 +13,31 @@ from scipy.special import gammaln
 
 from holdfast.errors import MissingDataError
 from holdfast.simulator.config import LABEL, ShopConfig
+from holdfast.simulator.seasons import months
 
 LEAST_GAPS = 200
 """Fewer gaps between orders say nothing about a shop's rhythm."""
 
 _EULER = 0.5772
 _FEWEST_GAPS_EACH = 3
+_FACTORS = (0.05, 20)
 
 
-def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop: str, zone: ZoneInfo) -> ShopConfig:
-    """``assumed``, with the rhythm, weekdays and baskets of ``orders`` (customer_id, ordered_at) and their ``lines``.
+@dataclass(frozen=True)
+class Fitted:
+    """A shop like the real one. ``months_alike`` says why its months are; None where they were fitted."""
 
-    Gaps are those between days with an order. Their logarithms' variance within customers gives the Weibull shape
-    (π² ÷ 6k²); that of customers' means, less what chance adds, the spread. Months are alike: a history of one year
-    cannot tell a season from growth. Raises MissingDataError when there are fewer than ``LEAST_GAPS`` gaps of customers
-    with several.
+    config: ShopConfig
+    months_alike: str | None
+
+
+def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop: str, zone: ZoneInfo) -> Fitted:
+    """``assumed``, with the rhythm, seasons and baskets of ``orders`` (customer_id, ordered_at) and their ``lines``.
+
+    Gaps are those between days with an order. Their logarithms' variance within customers gives the Weibull shape k
+    (π² ÷ 6k²); that of customers' means, less what chance adds, the spread. A month's factor acts on the hazard, which
+    moves the number of orders by its power 1 ÷ k once customers have settled in it. Raises MissingDataError when there
+    are fewer than ``LEAST_GAPS`` gaps of customers with several.
     """
     days = orders["ordered_at"].dt.tz_convert(str(zone)).dt.normalize()
     visits = pd.DataFrame({"customer_id": orders["customer_id"], "day": days}).drop_duplicates()
@@ -50,6 +61,8 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
     prices = lines.loc[lines["quantity"] > 0, "amount"] / lines.loc[lines["quantity"] > 0, "quantity"]
     log_prices = np.log(prices[prices > 0].to_numpy(float))
     per_order = lines.groupby("order_id").size()
+    weekdays = _clipped(_weekdays(days.dt.dayofweek.to_numpy()))
+    seasons = months(visits["day"].dt.tz_localize(None), weekdays)
     update = {
         "name": f"{shop} ({LABEL})",
         "rhythm": assumed.rhythm.model_copy(
@@ -61,8 +74,8 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
         ),
         "season": assumed.season.model_copy(
             update={
-                "weekdays": tuple(_factors(days.dt.dayofweek.to_numpy())),
-                "months": (1.0,) * 12,
+                "weekdays": tuple(weekdays),
+                "months": tuple(_clipped(np.array(seasons.factors) ** shape)),
             }
         ),
         "basket": assumed.basket.model_copy(
@@ -73,10 +86,15 @@ def fitted(assumed: ShopConfig, orders: pd.DataFrame, lines: pd.DataFrame, shop:
             }
         ),
     }
-    return ShopConfig.model_validate(assumed.model_copy(update=update).model_dump())
+    config = ShopConfig.model_validate(assumed.model_copy(update=update).model_dump())
+    return Fitted(config, seasons.flat_because)
 
 
-def _factors(weekdays: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    counts = np.bincount(weekdays, minlength=7).astype(float)
-    factors: npt.NDArray[np.float64] = np.clip(counts / counts.mean(), 0.05, 20)
+def _weekdays(of_orders: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    counts = np.bincount(of_orders, minlength=7).astype(float)
+    factors: npt.NDArray[np.float64] = counts / counts.mean()
     return factors
+
+
+def _clipped(factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.clip(factors, *_FACTORS)

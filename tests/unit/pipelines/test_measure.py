@@ -234,9 +234,29 @@ def test_a_holdout_that_changed_within_the_quarter_withheld_nobody_all_along(eng
     for name, rows in vars(tables([Line("000", "2017-11-20T12:00")])).items():
         lake.replace(name, rows, where={})
     assert len(programme(lake, engine, date(2017, 12, 1), with_holdout(**HELD)).measure()) == 1
-    assert programme(lake, engine, date(2017, 12, 2), other).measure() == []
+    changed = programme(lake, engine, date(2017, 12, 2), other)
+    assert changed.unread() == {
+        "2017Q4": "the holdout changed within it (2017Q4 (0.5), another (0.5)), so that nobody was withheld all along"
+    }
+    assert changed.measure() == []
     assert sorted(lake.read(HOLDOUTS)["name"]) == ["2017Q4", "another"]
 
 
 def test_without_a_holdout_there_is_no_programme_to_read(engine: Engine) -> None:
-    assert programme(scored(FakeLake(), CUTOFF), engine, END, RULES).measure() == []
+    without = programme(scored(FakeLake(), CUTOFF), engine, END, RULES)
+    assert without.measure() == []
+    assert without.unread() == {
+        "2017Q4": "no global holdout was in force (outreach.holdout in the rules), so that nobody was withheld"
+    }
+
+
+def test_every_quarter_since_the_first_scores_is_read_or_says_why_not(engine: Engine) -> None:
+    lake = scored(FakeLake(), "2017-02-05", "2017-11-26")
+    told = programme(lake, engine, date(2017, 12, 1), with_holdout(**HELD)).unread()
+    assert {quarter: why[:25] for quarter, why in told.items()} == {
+        "2017Q1": "no global holdout was in ",
+        "2017Q2": "nobody was scored in it",
+        "2017Q3": "nobody was scored in it",
+    }
+    assert not lake.exists(HOLDOUTS)
+    assert programme(FakeLake(), engine, date(2017, 12, 1), RULES).unread() == {"2017Q4": "nobody was scored in it"}

@@ -25,6 +25,7 @@ from tests.fakes.page import (
     PERSONAS,
     REASON,
     SENT,
+    UPLIFT,
     page,
 )
 
@@ -81,6 +82,10 @@ def text(shown: Page) -> str:
         "audience 331 – skipped: no consent 18 – control, by hash: contacted by nobody 63 = treatment 250",
         "planned, with a coupon each 250 sent 231 failed 7 unknown (a person decides) 5 skipped at the last moment 4 "
         "waiting 3 chosen by value_at_risk expected cost, USD 245.43",
+        "win_back uplift model learner learned up to what the gate found champion, version 3 dr logistic 2017-10-29 "
+        "Passed: dr_logistic brings more than choosing by random: +61.5 USD per 1,000 customers, 95 % interval +12.2",
+        "Of 2,107 customers predicted, 46 are not disturbed: every arm surely harms them.",
+        "high sms coupon 73.5 % +1.50 (+0.52 to +2.48) 1,234",
         "A customer's card: 4711 medium probability 0.498, by model version 12",
         "has not ordered for 49 days orders a third as often as before",
         "win_back@2017-11-26 treatment valid until 2026-01-19 sent –",
@@ -132,6 +137,17 @@ def test_groups_are_shown_with_intervals_and_a_breach_is_told() -> None:
     assert "Whom the challenger" not in text(page(model=replace(MODEL, fairness=None)))
 
 
+def test_without_a_champion_it_is_told_who_chooses_and_why_not_a_model() -> None:
+    challenger = replace(UPLIFT.models["champion"], verdict="Not passed: only 40 customers of control, fewer than 100.")
+    declined = text(page(uplifts=(replace(UPLIFT, models={"challenger": challenger}),)))
+    assert "challenger, version 3 dr logistic 2017-10-29 Not passed: only 40 customers of control" in declined
+    assert "No model has passed yet: customers are chosen by random until one has proved" in declined
+    nothing = text(page(uplifts=(replace(UPLIFT, models={}, shares=UPLIFT.shares.head(0), predicted=0, spared=0),)))
+    assert "win_back No model has been learned yet: customers are chosen by random until" in nothing
+    assert "customers predicted" not in nothing
+    assert "Whom campaigns move" not in text(page(uplifts=()))
+
+
 def test_a_coupon_code_is_not_on_the_page() -> None:
     assert "SECRET-CODE" not in render(PAGE)
 
@@ -158,6 +174,14 @@ def hostile(word: str) -> Page:
             fairness=Fairness(EVERYONE, (replace(EVERYONE, name=word),), (word,)),
         ),
         personas=replace(PERSONAS, rows=(replace(PERSONAS.rows[0], name=word),)),
+        uplifts=(
+            replace(
+                UPLIFT,
+                campaign=word,
+                models={"champion": replace(UPLIFT.models["champion"], verdict=word, candidate=word)},
+                shares=UPLIFT.shares.assign(segment=word, arm=word),
+            ),
+        ),
         campaigns=(CAMPAIGN | {"campaign_id": word, "skipped": {word: 1}},),
         funnels={word: (replace(EMAILED, arm=word), replace(CONTROLS, arm=word))},
         card=replace(

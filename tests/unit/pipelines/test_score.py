@@ -48,7 +48,7 @@ class Bench:
         worth = fit_worth(rows.assign(spend=rows["amount_84d"]), list(ON), 7)
         model = ServedModel(candidate("logistic").fit(features, churned, 7), worth=worth)
         day = date(2017, 6, 4)
-        run = CandidateRun("logistic", day, day, "{}", model, service, Evaluation({}), {}, {}, features, {})
+        run = CandidateRun("logistic", day, day, "{}", model, service, {}, {}, features, {}, evaluation=Evaluation({}))
         champion = self.registry.aliases.get("champion")
         self.registry.decide(self.registry.register(self.registry.log(run)), APPROVED, champion)
 
