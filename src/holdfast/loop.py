@@ -115,6 +115,17 @@ def _measure(end: DagEnd) -> str:
     return f"{counts or 'no run is left to read'}{stopped}; {pages[-1]}"
 
 
+def _learn(end: DagEnd) -> str:
+    weighed = {one["campaign"]: one["reason"] for one in [*(end.value("weigh") or []), *(end.value("promote") or [])]}
+    shares = [
+        f"{one['campaign']}, {segment}: " + ", ".join(f"{arm} {share:.0%}" for arm, share in own.items())
+        for one in end.value("share") or []
+        for segment, own in one.get("shares", {}).items()
+    ]
+    told = [f"{name}: {reason}" for name, reason in weighed.items()]
+    return "; ".join([*told, *shares]) or "no campaign learns"
+
+
 def _report(end: DagEnd) -> str:
     return str(end.value("write"))
 
@@ -126,5 +137,6 @@ _SUMMARIES: Mapping[str, Callable[[DagEnd], str]] = {
     "score": _score,
     "intervene": _intervene,
     "measure": _measure,
+    "learn": _learn,
     "report": _report,
 }

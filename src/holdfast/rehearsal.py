@@ -1,8 +1,9 @@
 """The rehearsal: the whole product on a simulated shop, day by day, and what it measured beside the hidden truth.
 
 The simulator lands files, the real DAGs run, messages leave through the real outbox by SMTP into a local Maildir,
-simulated customers read them there and react, and the coupons that they use come back by the signed webhook. Nothing
-but the shop, its customers and the time is simulated, and nothing of what customers hide is told to the product.
+simulated customers read them there and react, and the coupons that they use come back by the signed webhook. What one
+campaign did is measured and learned from before the next. Nothing but the shop, its customers and the time is
+simulated, and nothing of what customers hide is told to the product.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import json
 import mailbox
 import os
+import re
 import shutil
 import socket
 import threading
@@ -20,35 +22,31 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from holdfast import rehearsal_plot
+from holdfast import rehearsal_plot, rehearsal_truth
 from holdfast.adapters import clock
 from holdfast.adapters.atomic import write_bytes
-from holdfast.adapters.simulated_files import land_day, notice, write_parts
+from holdfast.adapters.simulated_files import land_day, notice
 from holdfast.adapters.sink import mail_sink
-from holdfast.campaign.definition import CONTROL, Campaign
+from holdfast.campaign.definition import Campaign
 from holdfast.campaign.signing import key_of, new_secret, sign
-from holdfast.errors import HoldfastError, SettingsError
+from holdfast.effect.rivals import Valued
+from holdfast.errors import HoldfastError, ImmatureLabelError, SettingsError
 from holdfast.pipelines.rehearse_campaign import treatment_of
 from holdfast.settings import Settings
-from holdfast.simulator.comparison import Compared, true_effect
+from holdfast.simulator.comparison import Compared
 from holdfast.simulator.mail import Received, understand
-from holdfast.simulator.rows import customer_ids
 from holdfast.simulator.shop import SimulatedShop, Used
 from holdfast.windows import instant
 
 if TYPE_CHECKING:
+    from holdfast import loop
     from holdfast.adapters.airflow.embedded import EmbeddedAirflow, TaskEnd
-    from holdfast.effect.readout import Readout
 
 _MORNING = timedelta(hours=5)
 _ELSEWHERE = ("operations_url", "mlflow_url", "feast_registry_url", "feast_online_url")
@@ -73,15 +71,19 @@ class Script:
 
 @dataclass(frozen=True)
 class Act:
-    """One campaign run of a rehearsal: what left, what customers understood, and what came back.
+    """One campaign of a rehearsal: what had been learned, what left, what customers understood, and what came back.
 
-    ``mails`` counts messages read by arm, ``used`` the coupons used, ``answers`` the ledger's answers to the webhooks
-    about them.
+    ``learned`` is what the DAG ``learn`` said before it, None where no campaign had matured. ``chosen_by`` is the
+    policy by which it went, or ``not_sent`` says why it could not. ``mails`` counts messages read by arm, ``used`` the
+    coupons used until the next, ``answers`` the ledger's answers to the webhooks about them.
     """
 
     campaign_id: str
     cutoff: date
-    mails: dict[str, int]
+    learned: str | None = None
+    chosen_by: str | None = None
+    not_sent: str | None = None
+    mails: dict[str, int] = field(default_factory=dict)
     used: int = 0
     answers: dict[str, int] = field(default_factory=dict)
 
@@ -125,18 +127,25 @@ def prepared(home: Path, script: Script, config: Path | None, rules: Path, campa
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """The end of a rehearsal: its acts, what the product measured beside the truth, and the picture of it."""
+    """The end of a rehearsal: its acts, what the product measured beside the truth, and the picture of it.
+
+    ``learned`` is what the DAG ``learn`` said of all of them; ``plans`` is what each plan brought in truth, and what
+    its rivals would have.
+    """
 
     acts: tuple[Act, ...]
     claims: dict[str, str]
+    learned: str
     compared: tuple[Compared, ...]
+    plans: tuple[Valued, ...]
     picture: Path
 
 
 def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[TaskEnd], None]) -> Rehearsed:
     """Play the script in the prepared home. Raises the failing task's own error.
 
-    The last campaign's outcomes have matured at the end, and every run has been read by the DAG ``measure``.
+    A campaign without a champion to score by is told as not sent, and the days go on; HoldfastError where that holds
+    for all of them. The last campaign's outcomes have matured at the end, and every run has been read and learned from.
     """
     from holdfast import wiring
 
@@ -153,62 +162,60 @@ def rehearse(shop: SimulatedShop, script: Script, tell: Tell, task: Callable[[Ta
 
     with ExitStack() as opened:
         airflow = opened.enter_context(EmbeddedAirflow(settings, settings.logs / "rehearsal.log", task))
-        stage = _Stage(shop, settings, airflow, opened.enter_context(_public_app(settings)), key_of(key), horizon)
+        stage = _Stage(shop, settings, airflow, opened.enter_context(_public_app(settings)), key_of(key), horizon, tell)
         tell(f"{script.history_days} days of history, {script.customers:,} simulated customers")
         for _ in range(script.history_days):
             land_day(shop, settings.landing)
-        acts = []
+        stage.ingest()
+        acts: list[Act] = []
         for number in range(script.campaigns):
-            act = stage.campaign(tell)
+            learned = stage.learn() if any(act.not_sent is None for act in acts) else None
+            act = replace(stage.campaign(), learned=learned)
             days = script.every_days if number + 1 < script.campaigns else horizon
             acts.append(stage.days_after(act, days, script.ingest_days))
-            tell(f"{act.campaign_id}: {sum(act.mails.values())} mails read; coupons {acts[-1].answers}")
-        airflow.run("measure", {}).raise_on_failure()
-        return _ended(acts, settings)
+            tell(f"{act.campaign_id}: {_told(acts[-1])}")
+        sent = [act for act in acts if act.not_sent is None]
+        if not sent:
+            raise HoldfastError(
+                f"no campaign could be run, the last one since {acts[-1].not_sent} Or give more "
+                "--customers, --history or --campaigns."
+            )
+        return _ended(acts, sent, stage.learn(), settings)
 
 
-def _ended(acts: Sequence[Act], settings: Settings) -> Rehearsed:
+def _told(act: Act) -> str:
+    return f"not sent, since {act.not_sent}" if act.not_sent else f"{sum(act.mails.values())} mails; {act.answers}"
+
+
+def _ended(acts: Sequence[Act], sent: Sequence[Act], learned: str, settings: Settings) -> Rehearsed:
     """What the readouts say beside the truth, kept as JSON and as a picture in the home's reports."""
     from holdfast import wiring
     from holdfast.pipelines import readouts
 
     found = {one.campaign_id: one for one in readouts.latest(wiring.lake())}
-    read = [found[act.campaign_id] for act in acts]
-    compared = tuple(one for readout in read for one in _beside_truth(readout, settings.home))
+    # A run that assigned nobody has no readout.
+    read = [found[act.campaign_id] for act in sent if act.campaign_id in found]
+    compared = tuple(one for readout in read for one in rehearsal_truth.compared(readout, settings.home))
+    cutoffs = {act.campaign_id: act.cutoff for act in sent}
+    plans = tuple(
+        one
+        for readout in read
+        for one in rehearsal_truth.rivals(readout.campaign_id, cutoffs[readout.campaign_id], settings.home)
+    )
     shop = wiring.rules().shop
     picture = settings.reports / "simulated_rehearsal.png"
-    write_bytes(picture, rehearsal_plot.draw(compared, shop.name, shop.currency))
-    ended = Rehearsed(tuple(acts), {one.campaign_id: one.claim for one in read}, compared, picture)
+    titles = {act.campaign_id: f"{act.cutoff:%d %b}\n{_policy(act)}" for act in acts}
+    write_bytes(picture, rehearsal_plot.draw(titles, compared, plans, shop.name, shop.currency))
+    claims = {one.campaign_id: one.claim for one in read}
+    ended = Rehearsed(tuple(acts), claims, learned, compared, plans, picture)
     told = asdict(ended) | {"simulated": True}
     write_bytes(settings.reports / "simulated_rehearsal.json", json.dumps(told, indent=2, default=str).encode())
     return ended
 
 
-def _beside_truth(readout: Readout, home: Path) -> Iterator[Compared]:
-    """Every arm's effect on retention and net margin, as far as the readout claims any, beside the true one."""
-    from holdfast import wiring
-
-    truth = pq.read_table(truth_file(home, readout.campaign_id)).to_pandas()
-    truth["customer_id"] = truth["customer_id"].map(wiring.pseudonyms())
-    customers = wiring.trials().trial(readout.campaign_id).customers
-    arms = [group.arm for group in readout.groups if group.arm != CONTROL]
-    for reading in readout.readings:
-        single = reading.arm in arms
-        among = customers[customers["arm"].isin([reading.arm, CONTROL])] if single else customers
-        sizes = {group.arm: group.customers for group in readout.groups if group.arm in arms}
-        shares = {reading.arm: 1.0} if single else {arm: size / sum(sizes.values()) for arm, size in sizes.items()}
-        for outcome in ("retained", "net"):
-            effect = reading.effect(outcome)
-            yield Compared(
-                readout.campaign_id,
-                reading.arm,
-                outcome,
-                len(among),
-                effect.difference,
-                effect.low,
-                effect.high,
-                true_effect(truth, among, shares, outcome),
-            )
+def _policy(act: Act) -> str:
+    """The policy in one word."""
+    return re.split(r"[,;]", act.chosen_by)[0] if act.chosen_by else "not sent"
 
 
 @dataclass
@@ -221,27 +228,48 @@ class _Stage:
     public: str
     key: bytes
     horizon: int
+    tell: Tell
     _read: set[str] = field(default_factory=set)
 
-    def campaign(self, tell: Tell) -> Act:
-        """The morning of a campaign: data in, features, model, scores, messages out; customers read them."""
-        from holdfast import loop, wiring
+    def ingest(self) -> None:
+        """The morning's landing files into the lake."""
+        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
+        self.airflow.run("ingest", {}).raise_on_failure()
 
-        self._ingest()
-        cutoff = self.shop.date
-        for stage in loop.STAGES[1:]:
-            tell(f"{cutoff} {stage}: {loop.run(self.airflow, stage, cutoff.isoformat()).summary}")
+    def learn(self) -> str:
+        """What campaigns have done, measured and learned from; returns what the latter told."""
+        self._run("measure")
+        return self._run("learn").summary
+
+    def campaign(self) -> Act:
+        """The morning of a campaign: features, model, scores, messages out; customers read them.
+
+        Without a champion to score by, or days enough to train one, it is told as not sent.
+        """
+        from holdfast import wiring
+
         [name] = wiring.campaign_names()
-        campaign = wiring.campaign(name)
-        self._keep_truth(campaign, cutoff)
-        return Act(campaign.run_id(cutoff), cutoff, self._customers_read(campaign))
+        campaign, cutoff = wiring.campaign(name), self.shop.date
+        act = Act(campaign.run_id(cutoff), cutoff)
+        self._run("features")
+        try:
+            trained = self._run("train")
+        except ImmatureLabelError as error:
+            return replace(act, not_sent=f"no model could be trained: {error}")
+        if wiring.registry().aliased("champion") is None:
+            return replace(act, not_sent=f"no model is champion: {trained.end.value('weigh')['reason']}")
+        self._run("score")
+        [plan] = self._run("intervene").end.value("plan")
+        self._run("report")
+        rehearsal_truth.keep(self.shop, self.settings.home, campaign, cutoff, self.horizon)
+        return replace(act, chosen_by=plan["chosen_by"], mails=self._customers_read(campaign))
 
     def days_after(self, act: Act, days: int, ingest_days: int) -> Act:
         """The days from a campaign on: the shop lives, coupons come back, files are ingested, late messages leave."""
         used, answers = 0, dict[str, int]()
         for day in range(days):
             if day and day % ingest_days == 0:
-                self._ingest()
+                self.ingest()
                 self.airflow.run("deliver", {}).raise_on_failure()
                 self._customers_read(None)
             land_day(self.shop, self.settings.landing)
@@ -249,12 +277,15 @@ class _Stage:
                 clock.advance(self.settings.home, one.at + timedelta(minutes=1))
                 answer = self._report(one)
                 used, answers = used + 1, answers | {answer: answers.get(answer, 0) + 1}
-        self._ingest()
-        return Act(act.campaign_id, act.cutoff, act.mails, used, answers)
+        self.ingest()
+        return replace(act, used=used, answers=answers)
 
-    def _ingest(self) -> None:
-        clock.advance(self.settings.home, _at(self.shop, self.shop.day, _MORNING))
-        self.airflow.run("ingest", {}).raise_on_failure()
+    def _run(self, stage: str) -> loop.Stage:
+        from holdfast import loop
+
+        done = loop.run(self.airflow, stage, self.shop.date.isoformat())
+        self.tell(f"{self.shop.date} {stage}: {done.summary}")
+        return done
 
     def _customers_read(self, campaign: Campaign | None) -> dict[str, int]:
         """Every customer reads the new mail and reacts; returns how many messages there were by arm.
@@ -280,20 +311,6 @@ class _Stage:
         understood = [understand(_parsed(folder.get_bytes(one)), self.shop.date) for one in new]
         return [one for one in understood if one is not None]
 
-    def _keep_truth(self, campaign: Campaign, cutoff: date) -> None:
-        """Write what every customer would do within the horizon without and with each arm, where nobody looks yet."""
-        shop, everyone = self.shop, np.arange(self.shop.customers)
-        margin = shop.config.basket.margin
-        columns = {"customer_id": customer_ids(everyone), "response_type": pa.array(shop.who.kind)}
-        for name, treatment, cost in [
-            ("none", None, 0.0),
-            *((arm.name, treatment_of(arm), float(arm.cost_per_contact)) for arm in campaign.arms),
-        ]:
-            told = shop.outcome(treatment, everyone, self.horizon)
-            columns[f"retained_{name}"] = pa.array(told.retained.astype(float))
-            columns[f"net_{name}"] = pa.array(told.net(margin, cost))
-        write_parts(truth_file(self.settings.home, campaign.run_id(cutoff)), [pa.table(columns)])
-
     def _report(self, used: Used) -> str:
         """Tell the running public app of a used coupon, as the shop's till would; returns the ledger's answer."""
         body = json.dumps(
@@ -313,11 +330,6 @@ class _Stage:
         request = urllib.request.Request(f"{self.public}/hooks/redemptions", body, headers)  # noqa: S310 - on loopback
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return str(json.loads(answer.read())["outcome"])
-
-
-def truth_file(home: Path, campaign_id: str) -> Path:
-    """Where a rehearsal keeps a run's truth; the product never reads it."""
-    return home / "truth" / f"simulated_{campaign_id}.parquet"
 
 
 def _at(shop: SimulatedShop, day: int, time_of_day: timedelta) -> datetime:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from holdfast import terminal
 from holdfast.settings import Settings
+
+if TYPE_CHECKING:
+    from holdfast.rehearsal import Rehearsed
 
 
 def simulate(
@@ -58,11 +61,24 @@ def rehearse(
     own_campaign = campaign or project / "campaigns" / "simulated" / "rehearsal.yaml"
     with rehearsal.prepared(home.absolute(), script, config, own_rules.absolute(), own_campaign) as shop:
         ended = rehearsal.rehearse(shop, script, terminal.say, lambda end: None)
-    table = Table("campaign", "arm", "effect on", "measured", "95 % interval", "true", box=None)
+    _show(ended)
+
+
+def _show(ended: Rehearsed) -> None:
+    effects = Table("campaign", "arm", "effect on", "measured", "95 % interval", "true", box=None)
     for one in ended.compared:
         interval = f"{one.low:+.3f} to {one.high:+.3f}"
-        table.add_row(one.campaign_id, one.arm, one.outcome, f"{one.measured:+.3f}", interval, f"{one.true:+.3f}")
-    for claim in ended.claims.values():
-        terminal.say(claim)
-    terminal.show(table if ended.compared else "No campaign was large enough for a claim.")
+        effects.add_row(one.campaign_id, one.arm, one.outcome, f"{one.measured:+.3f}", interval, f"{one.true:+.3f}")
+    policies = list(dict.fromkeys(one.policy for one in ended.plans))
+    plans = Table("net margin brought, in truth", "treated", *policies, box=None)
+    for act in ended.acts:
+        terminal.say(f"{act.campaign_id}: {act.chosen_by or f'not sent, since {act.not_sent}'}")
+        if act.campaign_id in ended.claims:
+            terminal.say(f"  {ended.claims[act.campaign_id]}")
+        own = {one.policy: one for one in ended.plans if one.campaign_id == act.campaign_id}
+        if own:
+            treated = f"{own[policies[0]].treated:,.0f}"
+            plans.add_row(act.campaign_id, treated, *(f"{own[policy].net:+,.0f}" for policy in policies))
+    terminal.show(effects if ended.compared else "No campaign was large enough for a claim.")
+    terminal.show(plans)
     terminal.say(f"Simulated from beginning to end. Drawn in {ended.picture}")

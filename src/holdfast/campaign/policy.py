@@ -149,6 +149,8 @@ def _by_uplift(case: Case) -> Proposal:
         merit[chosen] += max(0.0, float(left.max() - merit[chosen].min()) + 1e-9)
     best = np.eye(len(arms))[np.where(chosen, found.arm, found.preferred)]
     explored = uniforms(f"{case.campaign_id}:explore", case.candidates["customer_id"].tolist()) < choice.explore
+    # Where no arm is predicted to bring anything, too: else a model that sees no gain would be the last one learned.
+    merit[explored & np.isnan(merit) & ~barred.all(axis=1)] = np.min(merit, initial=0.0, where=~np.isnan(merit)) - 1
     odds = np.where(explored[:, None], np.where(barred, 0.0, case.weights), best)
     return Proposal(merit, odds, np.asarray(barred.all(axis=1)))
 

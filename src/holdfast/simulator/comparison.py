@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 
@@ -30,12 +31,14 @@ class Compared:
         return self.low <= self.true <= self.high
 
 
-def true_effect(truth: pd.DataFrame, assigned: pd.DataFrame, shares: Mapping[str, float], outcome: str) -> float:
-    """What the arms change, on average over everybody who took part in the experiment.
+def true_effect(truth: pd.DataFrame, chances: pd.DataFrame, arms: Sequence[str], outcome: str) -> float:
+    """What the arms change, on average over everybody whom chance could have given one of them.
 
-    ``truth`` has customer_id, ``OUTCOME_none`` and ``OUTCOME_ARM``; ``assigned`` customer_id. ``shares`` weighs the
-    arms and adds up to 1.
+    ``truth`` has customer_id, ``OUTCOME_none`` and ``OUTCOME_ARM``; ``chances`` customer_id and the probability of each
+    arm. A customer's own odds among ``arms`` weigh them, so that it is the effect of what was planned for whom.
     """
-    known = truth.set_index("customer_id").loc[assigned["customer_id"]]
-    changes = [share * (known[f"{outcome}_{arm}"] - known[f"{outcome}_none"]) for arm, share in shares.items()]
-    return float(sum(change.mean() for change in changes))
+    open_to = chances[chances[list(arms)].sum(axis=1) > 0]
+    shares = open_to[list(arms)].div(open_to[list(arms)].sum(axis=1), axis=0)
+    known = truth.set_index("customer_id").loc[open_to["customer_id"]]
+    changes = np.column_stack([known[f"{outcome}_{arm}"] - known[f"{outcome}_none"] for arm in arms])
+    return float((shares.to_numpy(float) * changes).sum(axis=1).mean())

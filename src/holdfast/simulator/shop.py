@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -28,6 +28,9 @@ from holdfast.simulator.truth import Outcome, outcome
 
 PART_BLOCKS = 16
 """Blocks of customers that are alive at a time (65,536 customers): what bounds the memory of a day."""
+
+_OTHER_CHANCES = 0x9E3779B97F4A7C15
+"""How far apart seeds of other chances lie: odd, so that none comes twice, and far from the seeds that people use."""
 
 Rows = Mapping[str, pa.Table]
 
@@ -142,14 +145,26 @@ class SimulatedShop:
                 columns |= {f"orders_{name}": told.orders, f"revenue_{name}": np.round(told.revenue, 2)}
             yield pa.table(columns)
 
-    def outcome(self, treatment: Treatment | None, treated: np.ndarray, days: int) -> Outcome:
-        """What all customers would do in the next ``days`` if those ``treated`` (numbers) got the treatment now."""
-        return self._outcome(self._who, self._lives, treatment, treated, days)
+    def outcome(self, treatment: Treatment | None, treated: np.ndarray, days: int, *, chance: int = 0) -> Outcome:
+        """What all customers would do in the next ``days`` if those ``treated`` (numbers) got the treatment now.
+
+        They meet the chances that they will really meet, or, where ``chance`` is not 0, others. The mean over many such
+        is what could be expected of each by whoever knows all but what chance will do.
+        """
+        return self._outcome(self._who, self._lives, treatment, treated, days, chance=chance)
 
     def _outcome(
-        self, who: Traits, lives: Lives, treatment: Treatment | None, treated: np.ndarray, days: int
+        self,
+        who: Traits,
+        lives: Lives,
+        treatment: Treatment | None,
+        treated: np.ndarray,
+        days: int,
+        *,
+        chance: int = 0,
     ) -> Outcome:
-        return outcome(self.world, who, lives, day=self.day, days=days, treated=treated, treatment=treatment)
+        world = replace(self.world, seed=(self.seed + chance * _OTHER_CHANCES) % 2**64)
+        return outcome(world, who, lives, day=self.day, days=days, treated=treated, treatment=treatment)
 
     def _note_coupons(self, who: Traits, orders: Orders) -> None:
         with_coupon = np.flatnonzero(~np.isnan(orders.coupon))

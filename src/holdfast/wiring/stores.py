@@ -135,10 +135,10 @@ def customer_id(own_id: str) -> str:
 
 def identities() -> Identities:
     """How ingestion calls customers."""
-    names = pseudonyms()
+    names, erasures = pseudonyms(), SqlErasures(engine())
 
     def erased(customer_ids: Set[str]) -> Set[str]:
-        tombstones = SqlErasures(engine()).tombstones()
+        tombstones = erasures.tombstones()
         return {one for one in customer_ids if tombstones and names.tombstone(one) in tombstones}
 
     return Identities(names, erased)

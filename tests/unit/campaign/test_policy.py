@@ -169,6 +169,21 @@ def test_some_are_explored_whatever_is_predicted_and_everyones_chances_are_exact
     assert (assigned["arm"] == "control").sum() == pytest.approx(200, abs=50)
 
 
+def test_some_are_explored_though_no_arm_is_predicted_to_bring_anything_and_they_come_last() -> None:
+    half = [0.5] * 1_000 + [0.0] * 1_000
+    many = people(*[100.0] * 2_000, uplift_coupon=half, uplift_reminder=0.0)
+    exploring = campaign(
+        arms=CHEAP_AND_DEAR, policy={"by": "uplift", "explore": 0.2}, budget={"money": 100_000, "contacts": 5_000}
+    )
+    found = selected(exploring, many)
+    hopeless = found.assigned[found.assigned["customer_id"].astype(int) >= 1_000]
+    explored = uniforms(f"{RUN}:explore", [str(one) for one in range(1_000, 2_000)]) < 0.2
+    assert sorted(hopeless["customer_id"].astype(int)) == (1_000 + np.flatnonzero(explored)).tolist()
+    assert set(hopeless["arm"]) == {"coupon", "reminder", "control"}
+    assert hopeless["merit"].max() < found.assigned["merit"].iloc[:1_000].min()
+    assert set(skips(found).values()) == {Reason.NOT_CHOSEN}
+
+
 def test_exploring_never_spends_beyond_the_budget_and_moves_nobody_in_or_out() -> None:
     many = people(*range(200, 1_200), uplift_coupon=0.3, uplift_reminder=0.25)
     budget = {"money": 500, "contacts": 900}

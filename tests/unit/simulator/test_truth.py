@@ -74,6 +74,14 @@ def test_an_offer_moves_more_than_a_word_and_also_pays_those_who_would_have_come
     assert results["offer"].coupon[sure].mean() > 1
 
 
+def test_other_chances_fall_otherwise_for_each_and_alike_for_all(shop: SimulatedShop) -> None:
+    everyone = active(shop)
+    real, other, again = (shop.outcome(None, everyone, 14, chance=one).retained[everyone] for one in (0, 1, 1))
+    np.testing.assert_array_equal(other, again)
+    assert (real != other).mean() > 0.2
+    assert abs(real.mean() - other.mean()) < 0.02
+
+
 def test_looking_at_what_would_be_changes_nothing(shop: SimulatedShop) -> None:
     before = shop.lives.copy()
     shop.outcome(FIVE_OFF, active(shop), 5)
