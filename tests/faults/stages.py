@@ -67,6 +67,7 @@ class Home:
             "HOLDFAST_RULES": str(file),
             "HOLDFAST_APPROVAL": "auto",
             "HOLDFAST_FEATURE_WORKERS": "1",
+            "HOLDFAST_PSEUDONYM_KEY": "the same in every home, so that their rows can be compared",
             "HOLDFAST_SMTP_PORT": str(smtp_port),
         }
 
@@ -303,13 +304,15 @@ def contents() -> dict[str, list[str]]:
         SkipRow: ("campaign_id", "customer_id", "reason"),
         OfferRow: ("campaign_id", "customer_id", "state"),
         OutboxRow: ("campaign_id", "customer_id", "reference"),
-        ContactRow: ("customer_id", "email"),
+        ContactRow: ("customer_id",),
         ConsentRow: ("customer_id", "purpose", "channel", "status", "recorded_at"),
     }
     with database.reading(engine) as connection:
         for row, columns in told.items():
             some = connection.execute(select(*(getattr(row, column) for column in columns))).all()
             found[f"operations/{row.__tablename__}"] = sorted(map(repr, map(tuple, some)))
+        known = connection.scalars(select(ContactRow.customer_id).distinct()).all()
+    found["vault"] = sorted(f"{one} {(wiring.vault().contact(one) or {}).get('email')}" for one in known)
     champion = wiring.registry().aliased("champion") if here.mlflow_artifacts.exists() else None
     found["registry"] = [champion.candidate, champion.sha256] if champion else []
     return found

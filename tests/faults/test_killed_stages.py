@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.counting_sink import CountingSink, counting_sink
-from tests.faults.stages import STAGES, Home
+from tests.faults.stages import STAGES, Ended, Home
 
 pytestmark = pytest.mark.full  # each test starts some twenty processes, each with the whole product to load
 
@@ -55,13 +55,19 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
                 # Spread over the stage, and elsewhere within each part from stage to stage.
                 share = (turn + (0.5 if kills == 1 else (number * 0.37) % 1)) / kills
                 ended = hit.run(stage, die_at=1 + int(share * crossed))
-                assert (ended.error, ended.broken) == (None, [])
+                assert_whole(ended)
                 killed[stage] += ended.killed
-            hit.value(stage)
+            assert_whole(hit.run(stage))
         assert same(hit.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
     print(f"killed: {killed}")  # noqa: T201 - what the proof is quoted by
     assert sum(killed.values()) >= kills * (len(STAGES) - 1)
+
+
+def assert_whole(ended: Ended) -> None:
+    """Nothing was broken, and no error but that a champion from a try before cannot be met on what it has learned."""
+    assert ended.broken == []
+    assert ended.error is None or "there is nothing to compare them on" in ended.error, ended.error
 
 
 def test_a_stage_run_twice_at_once_ends_as_one_run_does(
