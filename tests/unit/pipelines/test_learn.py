@@ -223,7 +223,8 @@ def test_arms_share_by_what_they_brought_and_the_next_plan_draws_by_it(shop: Sho
 
 def test_whom_every_arm_harms_is_not_disturbed(tmp_path: Path) -> None:
     shop = Shop(tmp_path, effect=0.35)
-    one = learning_campaign(arms=ARMS[:1], arm_shares=None)
+    hardly_exploring = {"by": "uplift", "until": {"by": "random"}, "explore": 0.01}
+    one = learning_campaign(arms=ARMS[:1], arm_shares=None, policy=hardly_exploring)
     for number in range(3):
         shop.campaign_ran(one, after(number))
     _, weighed = shop.learned(one, after(3))
