@@ -6,7 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +169,8 @@ async def _open(pipe: Any, load: Load, per_second: float) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     due: dict[_Client, float] = {}
     waiting: list[float] = []
-    idle: list[_Client] = []
+    # The longest idle goes first: a server closes a connection that it has not heard of for a few seconds.
+    idle: deque[_Client] = deque()
     number = 0
 
     def send(client: _Client, at: float) -> None:
@@ -198,7 +199,7 @@ async def _open(pipe: Any, load: Load, per_second: float) -> dict[str, Any]:
             at = started + sent / per_second
             sent += 1
             if idle:
-                send(idle.pop(), at)
+                send(idle.popleft(), at)
             else:
                 waiting.append(at)
         await asyncio.sleep(0.0005)
