@@ -28,13 +28,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.full]
 
 SERVICES = ("worker", "scheduler", "redis", "postgres")
 STAGES = {
-    "ingest": "home/lake/order_lines/_delta_log/*1.json",
-    "features": "home/feast/offline/*/*.parquet",
-    "train": "home/work/*/backtest-*.parquet",
-    "score": "home/work/*/scores-*.parquet",
-    "intervene": "home/mail/new/*",
+    "ingest": "lake/order_lines/_delta_log/*1.json",
+    "features": "feast/offline/*/*.parquet",
+    "train": "work/*/backtest-*.parquet",
+    "score": "work/*/scores-*.parquet",
+    "intervene": "mail/new/*",
 }
-"""Where the first of what a stage writes is to be seen, in the stack's folder: then it is in its middle."""
+"""Where the first of what a stage writes is to be seen, in the stack's home: then it is in its middle."""
 TOLD = {
     "worker": ("scheduler", "Detected a task instance without a heartbeat"),
     "scheduler": ("scheduler", "from a dead executor"),
@@ -86,7 +86,7 @@ class Strikes:
         """The service, or the worker that is at work, once the stage has begun to write and a task of it runs."""
         deadline = time.monotonic() + BOUND
         while time.monotonic() < deadline:
-            if any(self.stack.place.home.glob(STAGES[dag])):
+            if any(self.stack.home.glob(STAGES[dag])):
                 for one in operator.tasks(dag, run):
                     if one["state"] == "running":
                         found = self.worker_of(one["id"]) if service == "worker" else self.process_of(service)
