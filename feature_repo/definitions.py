@@ -22,9 +22,8 @@ customer = Entity(
     name="customer",
     join_keys=["customer_id"],
     value_type=ValueType.STRING,
-    description="a customer of the shop, by the shop's own id",
+    description="a customer of the shop, by pseudonym (`holdfast privacy pseudonym`)",
 )
-
 
 FED = [family for family in FAMILIES if any((OFFLINE / family.view).glob("*.parquet"))]
 
