@@ -83,6 +83,10 @@ def test_the_preference_page_serves_the_links_that_were_sent(after_the_loop: Sta
     assert "Complete Journey" in page
 
 
+def test_no_service_made_a_key_of_its_own(after_the_loop: Stack) -> None:
+    assert not (after_the_loop.home / "secrets").exists()
+
+
 def test_a_role_reaches_its_own_database_alone(stack: Stack) -> None:
     passwords = stack.model["services"]["postgres"]["environment"]
     port = stack.place.ports["postgres", 5432]
