@@ -29,6 +29,7 @@ print(rows[["customer_id", "probability", "tier"]].to_json(orient="records"))
 
 def test_the_stack_scores_whom_one_process_scores_and_alike(produced: Outcome, embedded: Outcome) -> None:
     assert produced.rows == embedded.rows
+    assert produced.features == embedded.features
     pd.testing.assert_frame_equal(produced.scores, embedded.scores, rtol=1e-6)
 
 
