@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 
-from holdfast.campaign.funnel import ArmFunnel, Progress
+from holdfast.campaign.funnel import ArmFunnel, Attention, Progress
 from holdfast.pipelines.funnels import campaign_funnels
 from tests.fakes.lake import FakeLake
 from tests.fakes.small_shop import RULES
@@ -23,6 +23,9 @@ class OneRun:
         assert campaign_id == RUN
         treated = [Progress(c, "treatment", "email", "sent", told=False, opened=False, redeemed=False) for c in "abc"]
         return [*treated, Progress("d", "control", None, None, told=False, opened=False, redeemed=False)]
+
+    def attention(self, at: datetime, failed_since: datetime) -> list[Attention]:
+        return []
 
 
 def shop(*orders: tuple[str, datetime]) -> FakeLake:
