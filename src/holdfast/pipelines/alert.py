@@ -89,9 +89,12 @@ class Alerting:
 
 
 def _sentences(one: Attention) -> list[str]:
-    told = {
-        "may or may not have been delivered; look for each, then settle it with `holdfast outbox resolve`": one.in_doubt,
-        f"were refused for good in the last {_FAILED_DAYS} days; `holdfast outbox show` tells why": one.failed,
-        "still wait to be sent": one.overdue,
-    }
-    return [f"{one.campaign_id}: {count} messages {what}" for what, count in told.items() if count]
+    told = (
+        (
+            one.in_doubt,
+            "may or may not have been delivered; look for each, and settle it: `holdfast outbox resolve`",
+        ),
+        (one.failed, f"were refused for good in the last {_FAILED_DAYS} days; `holdfast outbox show` tells why"),
+        (one.overdue, "still wait to be sent"),
+    )
+    return [f"{one.campaign_id}: {count} messages {what}" for count, what in told if count]
