@@ -179,16 +179,15 @@ def test_an_arm_is_moved_by_its_own_runs_and_scaled_by_the_others(
     assert arm.kept.value == pytest.approx(400 * arm.effect)
 
 
-@pytest.mark.parametrize(("days", "real"), [(14, 0.6), (90, 0.3)])
+@pytest.mark.parametrize("days", [14, 90])
 def test_the_shop_is_simulated_and_its_runs_are_believed_over_the_labels_own_horizon(
     history: FakeLake,
     operations: OperationsDatabase,
     assumed: ShopConfig,
     monkeypatch: pytest.MonkeyPatch,
     days: int,
-    real: float,
 ) -> None:
-    ahead, outcome = [], SimulatedShop.outcome
+    real, ahead, outcome = {14: 0.6, 90: 0.3}[days], [], SimulatedShop.outcome
 
     def watched(shop: SimulatedShop, treatment: Treatment | None, who: Indices, days: int) -> Outcome:
         ahead.append(days)
