@@ -78,9 +78,8 @@ class Alerting:
         """Customers and value at risk by tier, none where nobody is scored."""
         if not self.lake.exists(SCORES):
             return []
-        at_risk = (
-            self.lake.read(SCORES, where={"cutoff": [cutoff]}).groupby("tier")["value_at_risk"].agg(["size", "sum"])
-        )
+        scores = self.lake.read(SCORES, where={"cutoff": [cutoff]})
+        at_risk = scores.groupby("tier")["value_at_risk"].agg(["size", "sum"])
         return [
             {"name": tier.value, "customers": int(at_risk["size"][tier]), "value": float(at_risk["sum"][tier])}
             for tier in Tier
@@ -90,10 +89,7 @@ class Alerting:
 
 def _sentences(one: Attention) -> list[str]:
     told = (
-        (
-            one.in_doubt,
-            "may or may not have been delivered; look for each, and settle it: `holdfast outbox resolve`",
-        ),
+        (one.in_doubt, "may or may not have been delivered; look for each, and settle it: `holdfast outbox resolve`"),
         (one.failed, f"were refused for good in the last {_FAILED_DAYS} days; `holdfast outbox show` tells why"),
         (one.overdue, "still wait to be sent"),
     )
