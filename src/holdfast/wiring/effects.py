@@ -117,7 +117,10 @@ def rehearse_campaign(name: str, cutoff: str, config: Path | None) -> CampaignRe
     """The campaign on a simulated shop like this one. Writes nothing."""
     one = campaign(name)
     preview = planning().preview(one, cutoff, now(), first=sys.maxsize)
-    return _rehearse_campaign(lake(), operations(), one, preview, shop=rules().shop, assumed=shop_config(config))
+    own, assumed = rules(), shop_config(config)
+    return _rehearse_campaign(
+        lake(), operations(), one, preview, shop=own.shop, horizon_days=own.label.horizon_days, assumed=assumed
+    )
 
 
 def learning() -> Learning:

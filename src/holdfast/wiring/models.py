@@ -52,7 +52,8 @@ def training() -> Training:
 
 def compare(candidates: Sequence[str], cutoff: date, blend: Sequence[str] | None = None) -> Iterator[Compared]:
     """The candidates on the backtest as of ``cutoff``, one after another; ``blend`` by default as the rules say."""
-    rows = scratch().read(training().prepare(cutoff.isoformat())["path"])
+    prepared = training().prepare(cutoff.isoformat(), [*candidates, *(blend or ())])
+    rows = scratch().read(prepared["path"])
     return _compare(rows, candidates, rules(), cutoff, blend)
 
 

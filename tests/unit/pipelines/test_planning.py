@@ -52,6 +52,12 @@ def use_case(engine: Engine, channel: FakeChannel) -> Intervention:
     return intervention(engine, hundred(), channel)
 
 
+def test_an_expected_cost_with_a_fraction_of_a_hundredth_of_a_cent_can_be_planned(use_case: Intervention) -> None:
+    offer = {"kind": "amount", "amount": "4.99", "minimum_basket": "25", "valid_days": 14, "assumed_redemption": 0.125}
+    planned = use_case.plan(campaign(offer=offer, cost_per_contact="0"))
+    assert planned["expected_cost"] == pytest.approx(0.6238 * planned["treated"])
+
+
 def send(use_case: Intervention, planned: Plan, at: datetime = NOON) -> None:
     for batch in use_case.batches([planned]):
         use_case.send(batch, lambda: at)
