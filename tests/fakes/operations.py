@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pandas as pd
-import pytest
 from jinja2 import DictLoader
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 
@@ -33,6 +32,7 @@ from holdfast.ports import Channel
 from holdfast.rules import Outreach, Shop
 from tests.fakes.lake import FakeLake
 from tests.fakes.postgres_server import postgres_server, why_absent
+from tests.machine import lacking
 
 SHOP = Shop(name="Complete Journey", source="complete_journey", timezone="America/New_York", currency="USD")
 SENDER = "Complete Journey <care@shop.example>"
@@ -85,7 +85,7 @@ def _server() -> URL:
 def _copy_on_server() -> str:
     absent = why_absent()
     if absent is not None:
-        pytest.skip(absent)
+        lacking(absent)
     name = f"copy_{next(_COPIES)}"
     _on_server(_server(), f"CREATE DATABASE {name} TEMPLATE migrated")
     return _server().set(database=name).render_as_string(hide_password=False)

@@ -39,6 +39,7 @@ from tests.fakes.channel import FakeChannel
 from tests.fakes.operations import CUTOFF, NOON, SENDER, Intervention, campaign, intervention, reachable, scores
 from tests.fakes.smtp_server import smtp_server
 from tests.faults.proxy import Proxy, proxy
+from tests.machine import lacking
 
 RUN = f"win_back@{CUTOFF}"
 PEOPLE = [str(i) for i in range(60)]
@@ -50,7 +51,7 @@ def server() -> Iterator[str]:
     """A PostgreSQL server of these tests' own, with a migrated database."""
     absent = postgres.why_absent()
     if absent:
-        pytest.skip(absent)
+        lacking(absent)
     with postgres.postgres_server() as url:
         yield url
 
@@ -182,7 +183,7 @@ def test_airflow_tries_again_where_a_server_was_gone_and_not_where_a_person_must
 def redis_folder(tmp_path: Path) -> Path:
     absent = redis_fake.why_absent()
     if absent:
-        pytest.skip(absent)
+        lacking(absent)
     return tmp_path
 
 

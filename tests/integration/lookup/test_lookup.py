@@ -23,14 +23,9 @@ from holdfast.errors import FeatureStoreError, StoreUnavailableError
 from holdfast.lookup import answers
 from holdfast.lookup.app import LARGEST_BODY
 from tests.fakes.lookup import CUTOFF, HELD, NOW, SCORE, TableReader, add_key, bearer, lookup_app
-from tests.fakes.operations import BACKENDS, operations_engine
+from tests.fakes.operations import operations_engine
 
 EVERYTHING = (Scope.SCORES, Scope.FEATURES, Scope.OFFERS, Scope.METRICS)
-
-
-@pytest.fixture(params=BACKENDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
-    return operations_engine(tmp_path, request.param)
 
 
 @pytest.fixture
