@@ -97,12 +97,15 @@ def _on_server(url: URL, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def contact_rows(*rows: tuple[str | None, str, object, str]) -> pd.DataFrame:
+    """Contacts of (customer, address, given name, batch)."""
+    return pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"])
+
+
 def contacts(engine: Engine, emails: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
     """Load customer → address, as one batch."""
-    rows = [{"customer_id": c, "email": e, "given_name": (names or {}).get(c), "batch": "b"} for c, e in emails.items()]
-    SqlVault(engine, KEYRING).append(
-        "contacts", pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"]), ["b"]
-    )
+    rows = contact_rows(*((c, email, (names or {}).get(c), "b") for c, email in emails.items()))
+    SqlVault(engine, KEYRING).append("contacts", rows, ["b"])
 
 
 def contact(engine: Engine, customer: str, **details: str) -> None:

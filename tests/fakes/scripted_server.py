@@ -56,6 +56,23 @@ def scripted_server(story: Story) -> Iterator[Scripted]:
                 thread.join()
 
 
+def read_request(connection: socket.socket) -> bytes:
+    """One request with its whole body; empty when the client has left."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        more = connection.recv(65_536)
+        if not more:
+            return b""
+        received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
 def drip(connection: socket.socket, server: Scripted, pause: float = 0.02) -> None:
     """Send a byte now and then, and never the end of a line, until the client has gone or the test is over."""
     while not server.over.wait(pause):

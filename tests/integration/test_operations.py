@@ -33,7 +33,7 @@ from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError, MissingDataError
 from holdfast.rules import ChannelLimits, FrequencyCap, Outreach
 from holdfast.windows import Window
-from tests.fakes.operations import KEYRING, NOON, SHOP, campaign, contacts, decide, reachable
+from tests.fakes.operations import KEYRING, NOON, SHOP, campaign, contact_rows, contacts, decide, reachable
 
 _REFUSED = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 RUN = CampaignRun(campaign(), date(2017, 11, 26), NOON, scored=4, audience=3)
@@ -106,30 +106,6 @@ def states(operations: OperationsDatabase) -> dict[str, int]:
 
 
 # The vault
-
-
-def contact_rows(*rows: tuple[str, str, str | None, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"])
-
-
-def test_a_batch_is_loaded_once_and_a_later_contact_replaces_the_earlier(
-    engine: Engine, operations: OperationsDatabase
-) -> None:
-    vault = SqlVault(engine, KEYRING)
-    first = contact_rows(("1", "old@shop.example", "Anna", "a"), ("2", "ben@shop.example", None, "a"))
-    assert vault.append("contacts", first, ["a"]) == 2
-    assert vault.append("contacts", contact_rows(("1", "new@shop.example", None, "b")), ["b"]) == 1
-    assert vault.append("contacts", first, ["a"]) == 0
-    assert vault.contact("1") == {"email": "new@shop.example"}
-    assert vault.contact("2") == {"email": "ben@shop.example"}
-
-
-def test_of_a_repeated_and_a_fresh_batch_together_only_the_fresh_one_is_loaded(engine: Engine) -> None:
-    vault = SqlVault(engine, KEYRING)
-    vault.append("contacts", contact_rows(("1", "a@shop.example", None, "a")), ["a"])
-    both = contact_rows(("1", "changed@shop.example", None, "a"), ("2", "b@shop.example", None, "b"))
-    assert vault.append("contacts", both, ["a", "b"]) == 1
-    assert [vault.contact(one)["email"] for one in "12"] == ["a@shop.example", "b@shop.example"]
 
 
 def test_within_one_call_the_last_row_of_a_customer_counts_and_every_missing_value_is_none(

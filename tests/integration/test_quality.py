@@ -13,7 +13,9 @@ from holdfast.errors import QualityError
 from holdfast.features.catalog import FAMILIES
 from holdfast.features.compute import compute
 from holdfast.features.log import Log, arrow
+from holdfast.ports import Quality
 from holdfast.schemas import TABLES, Home, Table, Type
+from tests.fakes.quality import FakeQuality
 from tests.fakes.shop import ZONE, Line, tables
 
 COMMITTED = Path(__file__).parents[2] / "great_expectations"
@@ -53,6 +55,20 @@ def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_on
 
 def test_the_context_holds_no_python() -> None:
     assert not list(COMMITTED.rglob("*.py")), "a package here would shadow the library"
+
+
+@pytest.mark.parametrize("kind", ["great expectations", "fake"])
+def test_what_is_refused_is_named_by_table_and_run_and_the_next_rows_are_checked_as_ever(
+    kind: str, quality: GreatExpectations
+) -> None:
+    fake = FakeQuality()
+    fake.failing.add("order_lines")
+    port: Quality = fake if kind == "fake" else quality
+    with pytest.raises(QualityError, match=r"^order_lines, 2017-03-01: "):
+        port.check("order_lines", lines(0), "2017-03-01")
+    fake.failing.clear()
+    port.check("order_lines", lines(), "2017-03-02")
+    assert port.publish().name == "index.html"
 
 
 def test_good_rows_pass_and_are_recorded_outside_the_checkout(quality: GreatExpectations, tmp_path: Path) -> None:

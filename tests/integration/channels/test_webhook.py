@@ -23,7 +23,7 @@ from holdfast.errors import (
 )
 from tests.fakes.certificates import self_signed
 from tests.fakes.operations import NOON
-from tests.fakes.scripted_server import Scripted, Story, hang, scripted_server
+from tests.fakes.scripted_server import Scripted, Story, hang, read_request, scripted_server
 
 KEY = b"k" * 32
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -47,23 +47,6 @@ def deliver(to: WebhookTarget, *envelopes: Envelope) -> None:
     with WebhookChannel(to, lambda: NOON).connect() as connection:
         for envelope in envelopes:
             connection.send(envelope)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """One request with its whole body; empty when the client has left."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        more = connection.recv(65_536)
-        if not more:
-            return b""
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return head + b"\r\n\r\n" + body
 
 
 def answering(answer: bytes) -> Story:

@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import MissingDataError
 from holdfast.pipelines.compare import compare
 from tests.fakes.small_shop import RULES, shop
-from tests.unit.pipelines.test_train import CUTOFF, Bench
+from tests.fakes.training import CUTOFF, Bench
 
 
 @pytest.fixture(scope="module")

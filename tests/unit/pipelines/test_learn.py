@@ -21,7 +21,7 @@ from holdfast.pipelines.uplift_scores import ARM_SHARES, UPLIFTS, UpliftScoring,
 from holdfast.rules import FrequencyCap, Outreach
 from holdfast.windows import instant
 from tests.fakes.channel import FakeChannel
-from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.lake import FakeLake
 from tests.fakes.operations import SHOP, Intervention, campaign, intervention, operations_engine, reachable
 from tests.fakes.scratch import FakeScratch
@@ -95,7 +95,7 @@ class Shop:
         self.lake.replace("scores", scores, where={"cutoff": [cutoff.isoformat()]})
         features = {"order_count": self.orders.astype(float), "days_since_order": self.silent.astype(float)}
         rows = pd.DataFrame({"customer_id": CUSTOMERS, **features, "cutoff": cutoff.isoformat()})
-        self.store.write({"all": rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))})
+        self.store.write(by_view(rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))))
 
     def campaign_ran(self, one: Campaign, cutoff: date) -> pd.DataFrame:
         """Plan the campaign, and let its customers answer in the days after."""
