@@ -44,7 +44,7 @@ def lines(count: int = 3) -> pd.DataFrame:
 def test_the_committed_suites_are_those_of_the_contract(tmp_path: Path) -> None:
     fresh = {path.relative_to(tmp_path): path.read_bytes() for path in write_suites(tmp_path)}
     committed = {path.relative_to(COMMITTED): path.read_bytes() for path in COMMITTED.rglob("*.json")}
-    assert committed == fresh, "run `holdfast suites` and commit what it writes"
+    assert committed == fresh, "run `make generate` and commit what it writes"
 
 
 def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_one() -> None:
