@@ -90,7 +90,7 @@ def start(home: Path, ports: Mapping[str, int]) -> Up:
             [HOLDFAST, "up"], stdout=file, stderr=subprocess.STDOUT, env=environment(home, ports), cwd=home
         )
     up = Up(process, home, ports, output)
-    until(lambda: "Ctrl-C stops" in up.printed or process.poll() is not None, 120, "holdfast up")
+    until(lambda: "Ctrl-C stops" in up.printed or process.poll() is not None, 300, "holdfast up")
     assert process.poll() is None, up.printed
     return up
 
