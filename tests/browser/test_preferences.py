@@ -155,12 +155,22 @@ def test_hostile_words_are_read_and_never_run(shown: tuple[Page, Watch]) -> None
     assert page.title() != "broken in"
 
 
-def test_a_picture_for_the_documentation(browser: Browser, tmp_path: Path) -> None:
+def test_the_documentations_picture_shows_every_choice(browser: Browser, tmp_path: Path) -> None:
     """With PICTURES=docs/images in the environment it is kept there."""
     page = browser.new_page(viewport={"width": 640, "height": 540})
     picture = Path(os.environ.get("PICTURES", tmp_path)) / "preferences.png"
     with serving(tmp_path, "Complete Journey") as served:
         page.goto(served.url)
-        page.locator(".card").screenshot(path=picture)
+        card = page.locator(".card")
+        for said in (
+            "Complete Journey",
+            "E-mail",
+            "Text message",
+            BY_WHAT_I_BOUGHT,
+            "Save my choice",
+            "Stop all offers",
+        ):
+            assert card.get_by_text(said).first.is_visible(), said
+        card.screenshot(path=picture)
         page.close()
     assert picture.stat().st_size < 100_000
