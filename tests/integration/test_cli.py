@@ -84,6 +84,8 @@ def test_every_command_explains_itself_its_arguments_and_its_options(path: tuple
         (("run", "--sample", "another-shop", "--cutoff", "2017-11-26"), "complete-journey"),
         (("run", "--share", "2"), "less than or equal to 1"),
         (("customer",), "Missing argument 'ID'"),
+        (("horizon", "--days", "14,soon"), "'14,soon' is no list of days; write it as 14,28,60"),
+        (("horizon", "--days", "0,14"), "0 is no horizon; a horizon has at least 1 day"),
         (("riport",), "No such command 'riport'"),
     ],
 )

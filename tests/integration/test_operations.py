@@ -13,7 +13,7 @@ from threading import Barrier
 import pandas as pd
 import psycopg
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from holdfast.adapters.operations import database
@@ -24,7 +24,7 @@ from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.audit import first_break
 from holdfast.campaign.definition import CampaignRun
-from holdfast.campaign.eligibility import EXPLANATIONS, Reason
+from holdfast.campaign.eligibility import EXPLANATIONS, Known, Reason
 from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.offers import Balance, Coupon, Redeemed, RedemptionReport, Terms, terms
 from holdfast.campaign.outbox import LEASE, Batch, Counts, Lease, OutboxEntry, Outcome, State, Step
@@ -257,10 +257,25 @@ def test_the_database_itself_refuses_a_second_run_of_the_same_name(operations: O
         add(operations, code="B")
 
 
-def test_a_million_strangers_are_asked_about_in_one_query_each(operations: OperationsDatabase, engine: Engine) -> None:
+def test_as_many_queries_ask_about_six_thousand_strangers_as_about_ten(
+    operations: OperationsDatabase, engine: Engine
+) -> None:
     reachable(engine, ["5999"])
-    with operations.reading() as tx:
-        found = tx.known([str(i) for i in range(6_000)], ["email"], CAPS, NOON)["email"]
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *told: sent.append(told[2]))
+
+    def asked(customers: int) -> tuple[int, int, Known]:
+        """How many questions were put, how many statements were sent in all, and what was told."""
+        sent.clear()
+        with operations.reading() as tx:
+            found = tx.known([str(i) for i in range(customers)], ["email"], CAPS, NOON)["email"]
+        questions = [one for one in sent if one.startswith(("SELECT", "WITH")) and "pg_catalog" not in one]
+        return len(questions), len(sent), found
+
+    (few, _, nobody), (many, statements, found) = asked(10), asked(6_000)
+    assert few == many > 0
+    assert asked(12_000)[1] == statements, "the ids themselves are sent in one go"
+    assert not nobody.reachable.any()
     assert (found.reachable[5_999], found.consent[5_999]) == (True, "given")
     assert not found.reachable[:5_999].any()
 

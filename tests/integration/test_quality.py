@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from holdfast.adapters.quality import GreatExpectations, write_suites
+from holdfast.cli import app
 from holdfast.errors import QualityError
 from holdfast.features.catalog import FAMILIES
 from holdfast.features.compute import compute
@@ -45,6 +47,21 @@ def test_the_committed_suites_are_those_of_the_contract(tmp_path: Path) -> None:
     fresh = {path.relative_to(tmp_path): path.read_bytes() for path in write_suites(tmp_path)}
     committed = {path.relative_to(COMMITTED): path.read_bytes() for path in COMMITTED.rglob("*.json")}
     assert committed == fresh, "run `make generate` and commit what it writes"
+
+
+def test_generate_writes_every_suite_and_reference_page_as_committed_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = COMMITTED.parent
+    monkeypatch.setenv("HOLDFAST_PROJECT", str(tmp_path))
+    (tmp_path / "docs").mkdir()
+    told = CliRunner().invoke(app, ["generate"], catch_exceptions=False)
+    written = [Path(line).relative_to(tmp_path) for line in told.output.splitlines()]
+    assert {path.parts[0] for path in written} == {"great_expectations", "docs"}
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert made == set(written)
+    for path in written:
+        assert (tmp_path / path).read_bytes() == (project / path).read_bytes(), path
 
 
 def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_one() -> None:
