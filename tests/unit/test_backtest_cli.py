@@ -13,7 +13,7 @@ from holdfast.cli import app
 from holdfast.model.candidates import CANDIDATES
 from holdfast.pipelines.compare import Compared, compare
 from tests.fakes.small_shop import RULES, shop
-from tests.unit.pipelines.test_train import CUTOFF, Bench
+from tests.fakes.training import CUTOFF, Bench
 
 
 @pytest.fixture(scope="module")

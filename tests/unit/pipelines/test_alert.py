@@ -42,11 +42,6 @@ class Runs:
         return [*treated, Progress("c", "control", None, None, told=False, opened=False, redeemed=False)]
 
 
-@pytest.fixture
-def channel() -> FakeChannel:
-    return FakeChannel()
-
-
 def alerting(project: Path, channel: FakeChannel | None, *states: str, attention: Sequence[Attention] = ()) -> Alerting:
     lake = FakeLake()
     rows = {"customer_id": ["1", "2", "3"], "tier": ["high", "low", "low"], "value_at_risk": [120.4, 1.0, 2.0]}

@@ -10,7 +10,7 @@ from holdfast.pipelines.compare import compare
 from holdfast.weeks import WEEK_COLUMNS
 from holdfast.wiring import models
 from tests.fakes.small_shop import RULES, shop
-from tests.unit.pipelines.test_train import CUTOFF, Bench
+from tests.fakes.training import CUTOFF, Bench
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from holdfast.adapters.lake import DeltaLake
 from holdfast.errors import BatchRefusedError, MissingDataError, QualityError
 from holdfast.pipelines.ingest import LEDGER, QUARANTINE
-from tests.fakes.lake import FakeLake
+from tests.fakes.faults import HookedLake, PowerCutError
 from tests.fakes.landing_shop import CUSTOMERS, Shop, first_day
 
 
@@ -277,28 +276,6 @@ def test_data_are_complete_to_the_day_after_the_last_accepted_file(shop: Shop) -
     assert shop.ingest.complete_to() == date(2017, 3, 2)
 
 
-class CrashError(Exception):
-    """Stands for the end of the process."""
-
-
-class CrashingLake(FakeLake):
-    """Ends the process at the ``countdown``-th append: before it, or just after it was committed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.countdown = -1
-        self.committed = False
-
-    def append(self, table: str, rows: pd.DataFrame, batches: Any) -> int:
-        self.countdown -= 1
-        if self.countdown == 0 and not self.committed:
-            raise CrashError
-        added = super().append(table, rows, batches)
-        if self.countdown == 0:
-            raise CrashError
-        return added
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crashes=st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=4))
 def test_crashes_at_any_commit_then_a_retry_store_every_row_once(
@@ -312,14 +289,12 @@ def test_crashes_at_any_commit_then_a_retry_store_every_row_once(
         "o1,c1,2017-03-01 12:00:00,p1,1,2.50",
         "o2,c1,2017-03-01 12:00:00,p1,1,-1",
     )
-    shop.lake = lake = CrashingLake()
+    shop.lake = lake = HookedLake()
     for countdown, committed in crashes:
-        lake.countdown, lake.committed = countdown, committed
-        try:
+        lake.cut_power(countdown, committed)
+        with suppress(PowerCutError):
             shop.run()
-        except CrashError:
-            continue
-    lake.countdown = -1
+    lake.countdown = 0
     shop.run()
     assert shop.column("customers", "customer_id") == ["c1", "c2"]
     assert shop.column("orders", "order_id") == ["o1", "o2"]
