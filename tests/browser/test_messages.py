@@ -1,7 +1,6 @@
 """The HTML mail as a browser shows it: inlined, whole on a phone, nothing runs; and the page of previews."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from holdfast.campaign.messages import Composer, Personal, Product
 from holdfast.campaign.offers import issue
 from holdfast.campaign.rendering import environment, render
 from holdfast.pipelines.message_preview import invented, page
-from tests.browser.chromium import Watch, chromium
+from tests.browser.chromium import Watch
 from tests.fakes.operations import LINKS, NOON, SHOP, campaign
 
 HOSTILE = "<script>document.title = 'broken in'</script>"
@@ -27,12 +26,6 @@ PRODUCTS = (
     Product("2", "Bananas"),
     Product("3", "Bread, whole wheat", "2.80"),
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import create_app
-from tests.browser.chromium import Watch, chromium
+from tests.browser.chromium import Watch
 from tests.fakes.correspondence import sent
 from tests.fakes.operations import LINKS, NOON, contact, decide, operations_engine
 
@@ -29,12 +29,6 @@ class Served:
 
     url: str
     engine: Engine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @contextmanager

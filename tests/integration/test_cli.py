@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from holdfast.adapters.sink import mail_sink
 from holdfast.cli import app
 from holdfast.pseudonyms import Pseudonyms
 from tests.fakes.operations import operations_url
+from tests.machine import new_terminal
 
 BIN = Path(sys.executable).parent
 HOLDFAST = str(BIN / "holdfast")
@@ -41,9 +41,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def plain(home: Path) -> dict[str, str]:
     """What a newly opened terminal would have, the home to use, and nobody to ask about models."""
-    own = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_", "GX_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return kept | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "COLUMNS": "100"}
+    return new_terminal() | {"HOLDFAST_HOME": str(home), "HOLDFAST_APPROVAL": "auto", "COLUMNS": "100"}
 
 
 def holdfast(
@@ -86,6 +84,8 @@ def test_every_command_explains_itself_its_arguments_and_its_options(path: tuple
         (("run", "--sample", "another-shop", "--cutoff", "2017-11-26"), "complete-journey"),
         (("run", "--share", "2"), "less than or equal to 1"),
         (("customer",), "Missing argument 'ID'"),
+        (("horizon", "--days", "14,soon"), "'14,soon' is no list of days; write it as 14,28,60"),
+        (("horizon", "--days", "0,14"), "0 is no horizon; a horizon has at least 1 day"),
         (("riport",), "No such command 'riport'"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.campaign.assignment import uniforms
 from holdfast.campaign.definition import Campaign
-from holdfast.errors import ModelError
+from holdfast.errors import CampaignError, ModelError
 from holdfast.model.approval import Approval
 from holdfast.pipelines.learn import Learning, Prepared, randomised
 from holdfast.pipelines.trials import Trials
@@ -21,7 +21,7 @@ from holdfast.pipelines.uplift_scores import ARM_SHARES, UPLIFTS, UpliftScoring,
 from holdfast.rules import FrequencyCap, Outreach
 from holdfast.windows import instant
 from tests.fakes.channel import FakeChannel
-from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.lake import FakeLake
 from tests.fakes.operations import SHOP, Intervention, campaign, intervention, operations_engine, reachable
 from tests.fakes.registry import FakeRegistry
@@ -95,7 +95,7 @@ class Shop:
         self.lake.replace("scores", scores, where={"cutoff": [cutoff.isoformat()]})
         features = {"order_count": self.orders.astype(float), "days_since_order": self.silent.astype(float)}
         rows = pd.DataFrame({"customer_id": CUSTOMERS, **features, "cutoff": cutoff.isoformat()})
-        self.store.write({"all": rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))})
+        self.store.write(by_view(rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))))
 
     def campaign_ran(self, one: Campaign, cutoff: date) -> pd.DataFrame:
         """Plan the campaign, and let its customers answer in the days after."""
@@ -183,6 +183,36 @@ def test_a_run_whose_outcomes_are_not_all_in_yet_does_not_count(shop: Shop) -> N
     weighed = shop.learning.weigh(one, young, [], str)
     assert str(weighed["reason"]).startswith("Declined: no run of win_back has matured")
     assert shop.learning.prepare(one, (FIRST + timedelta(days=14)).isoformat())["runs"] == [one.run_id(FIRST)]
+
+
+def test_a_run_that_assigned_nobody_teaches_nothing_and_a_customer_without_outcome_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = learning_campaign()
+    shop.campaign_ran(one, FIRST)
+    nobody = learning_campaign(audience={"tiers": ["low"]})
+    shop.score(after(1))
+    shop.machine.plan(nobody, after(1).isoformat(), instant(after(1), SHOP.zone))
+    assert shop.learning.prepare(one, after(2).isoformat())["runs"] == [one.run_id(FIRST)]
+    everybody = Trials.outcomes
+    monkeypatch.setattr(Trials, "outcomes", lambda own, trial, customers: everybody(own, trial, customers[1:]))
+    with pytest.raises(CampaignError, match="1 assigned customers have no outcome row"):
+        shop.learning.prepare(one, after(2).isoformat())
+
+
+def test_why_nothing_is_learned_is_told_of_the_campaigns_own_learners_alone(shop: Shop) -> None:
+    one = learning_campaign()
+    shop.campaign_ran(one, FIRST)
+    prepared = shop.learning.prepare(one, after(1).isoformat())
+    fitted = [
+        {"campaign": "win_back", "learner": "t_logistic", "path": None, "why": "too few customers"},
+        {"campaign": "other", "learner": "t_logistic", "path": None, "why": "no control"},
+        {"campaign": "other", "learner": "dr_logistic", "path": "other", "why": None},
+    ]
+    assert (
+        shop.learning.weigh(one, prepared, fitted, str)["reason"]
+        == "Declined: too few customers. The present policy stays."
+    )
 
 
 def test_a_champion_is_met_only_on_runs_that_it_has_not_learned_from(shop: Shop) -> None:
