@@ -69,7 +69,6 @@ class CampaignRows:
 
     def erase(self, person: Person) -> None:
         with _forgetting(self.engine) as connection:
-            change_gate(connection)
             SqlOutbox(connection, None).withdraw(person.customer_id, self.clock)
             _empty(connection, person.customer_id)
             connection.execute(delete(SuppressionRow).where(SuppressionRow.customer_id == person.customer_id))

@@ -24,7 +24,7 @@ from holdfast.adapters.operations.models import (
     OutboxRow,
 )
 from holdfast.adapters.operations.sealing import Keyring
-from holdfast.adapters.operations.vault import ADDRESSES, required, wrapped_of
+from holdfast.adapters.operations.vault import ADDRESSES, change_gate, required, wrapped_of
 from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.dispatch import Pending, Spent, dispatch
 from holdfast.campaign.eligibility import Reason, Standings
@@ -157,6 +157,8 @@ class SqlOutbox:
         return True
 
     def release(self, leases: Sequence[Lease]) -> None:
+        hold(self._connection, Lock.LEASES)
+        released = []
         for lease in leases:
             given_back = self._connection.execute(
                 update(OutboxRow)
@@ -166,7 +168,8 @@ class SqlOutbox:
                 .values(leased_by=None, lease_until=None, epoch=OutboxRow.epoch + 1)
             )
             if given_back.rowcount == 1:
-                self._spend([lease.outbox_id], -1)
+                released.append(lease.outbox_id)
+        self._spend(released, -1)
 
     def answered(self, channel: str, up: bool, at: datetime) -> None:
         hold(self._connection, Lock.LEASES)
@@ -176,13 +179,15 @@ class SqlOutbox:
     def withdraw(self, customer_id: str, at: datetime) -> None:
         """Let none of the customer's planned messages leave, those that are leased included; their coupons are void."""
         hold(self._connection, Lock.LEASES)
+        change_gate(self._connection)
         planned = (OutboxRow.customer_id == customer_id, OutboxRow.state == State.PLANNED)
-        leased = self._connection.scalars(select(OutboxRow.id).where(*planned, OutboxRow.lease_until.is_not(None)))
-        self._spend(leased.all(), -1)
+        leased = select(OutboxRow.id).where(*planned, OutboxRow.lease_until.is_not(None))
+        taken = self._connection.scalars(leased).all()
         ids = self._connection.scalars(select(OutboxRow.id).where(*planned)).all()
         fenced = {"leased_by": None, "lease_until": None, "epoch": OutboxRow.epoch + 1}
         self._connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(fenced))
         self._skip(ids, Reason.SUPPRESSED, at)
+        self._spend(taken, -1)
 
     def entries(self, state: State | None, campaign_id: str | None, limit: int) -> list[OutboxEntry]:
         query = select(OutboxRow.__table__).order_by(OutboxRow.id).limit(limit)
@@ -207,6 +212,7 @@ class SqlOutbox:
         ]
 
     def resolve(self, reference: str, delivered: bool, actor: str, at: datetime) -> None:
+        self._share_gate()
         state = State.SENT if delivered else State.FAILED
         resolved = self._connection.execute(
             update(OutboxRow)
@@ -242,7 +248,7 @@ class SqlOutbox:
         return dict(self._connection.execute(query).all())
 
     def _share_gate(self) -> None:
-        """Before any row is locked: whoever holds a row never waits for the gate, so that nobody waits in a circle."""
+        """Before any row is locked, see ``Lock``."""
         if not self._shares_gate:
             hold(self._connection, Lock.GATE, shared=True)
             self._shares_gate = True
