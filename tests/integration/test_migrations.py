@@ -23,7 +23,7 @@ def test_migrating_an_empty_file_gives_exactly_the_tables_of_the_models(tmp_path
     database.upgrade(url)
     with database.reading(database.connect(url)) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert context.get_current_revision() == "0005_privacy"
+        assert context.get_current_revision() == "0006_reports"
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -49,19 +49,19 @@ class SqlLedger:
 
     def take_codes(self, pool: str, count: int) -> list[str]:
         free = select(ImportedCodeRow.code).where(ImportedCodeRow.pool == pool, ~ImportedCodeRow.taken)
-        taken = list(self._connection.scalars(free.order_by(ImportedCodeRow.code).limit(count)))
+        first = free.order_by(ImportedCodeRow.code).limit(count)
+        taken = self._connection.scalars(
+            update(ImportedCodeRow)
+            .where(ImportedCodeRow.code.in_(first), ~ImportedCodeRow.taken)
+            .values(taken=True)
+            .returning(ImportedCodeRow.code)
+        ).all()
         if len(taken) < count:
             raise CampaignError(
                 f"the pool {pool!r} holds {len(taken)} free codes, but {count} are needed. Import more with "
                 f"`holdfast coupons import {pool} FILE`, or lower the campaign's budget.contacts."
             )
-        if taken:
-            self._connection.execute(
-                update(ImportedCodeRow)
-                .where(ImportedCodeRow.pool == pool, ~ImportedCodeRow.taken, ImportedCodeRow.code <= taken[-1])
-                .values(taken=True)
-            )
-        return taken
+        return sorted(taken)
 
     def redeem(self, report: RedemptionReport, source: str, at: datetime) -> Redeemed:
         # The coupon's row is locked, so that of two redemptions at once the second sees the first.

@@ -24,7 +24,7 @@ from holdfast.adapters.operations.models import (
     OutboxRow,
 )
 from holdfast.adapters.operations.sealing import Keyring
-from holdfast.adapters.operations.vault import ADDRESSES, change_gate, required, wrapped_of
+from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate, required, wrapped_of
 from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.dispatch import Pending, Spent, dispatch
 from holdfast.campaign.eligibility import Reason, Standings
@@ -218,22 +218,22 @@ class SqlOutbox:
             update(OutboxRow)
             .where(OutboxRow.reference == reference, OutboxRow.state == State.UNKNOWN)
             .values(state=state.value, finished_at=at, detail=f"resolved by {actor}")
-            .returning(OutboxRow.id)
-        ).scalar_one_or_none()
+            .returning(OutboxRow.id, OutboxRow.customer_id, OutboxRow.campaign_id)
+        ).one_or_none()
         if resolved is None:
             raise CampaignError(
                 f"no message {reference!r} is in doubt. `holdfast outbox show --state unknown` lists those that are."
             )
         if not delivered:
-            self._void([resolved])
-            self._spend([resolved], -1)
+            self._void([resolved.id])
+            self._spend([resolved.id], -1)
         audit.append(
             self._connection,
             at=at,
             actor=actor,
             action="outbox.resolve",
-            subject=reference,
-            details={"delivered": delivered},
+            subject=audit_name(self._connection, resolved.customer_id),  # a reference would outlive an erasure
+            details={"campaign": resolved.campaign_id, "delivered": delivered},
         )
 
     def next_due(self, channel: str) -> datetime | None:

@@ -107,7 +107,6 @@ class SqlReplies:
             "kind": told.kind.value,
             "occurred_at": told.occurred_at,
             "received_at": received_at,
-            "detail": told.detail,
         }
         if told.ends_contact is not None:
             hold(self._connection, Lock.GATE)  # which ``suppress`` will change: before the message's row, see ``Lock``
