@@ -13,6 +13,7 @@ from holdfast.adapters.operations import audit
 from holdfast.adapters.operations.columns import UtcInstant
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.facts import Facts
+from holdfast.adapters.operations.ledger import coupon_of
 from holdfast.adapters.operations.models import (
     AssignmentRow,
     CampaignRow,
@@ -28,7 +29,7 @@ from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gat
 from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.dispatch import Pending, Spent, dispatch
 from holdfast.campaign.eligibility import Reason, Standings
-from holdfast.campaign.offers import Coupon, OfferState, Terms
+from holdfast.campaign.offers import OfferState
 from holdfast.campaign.outbox import (
     LEASE,
     Allowance,
@@ -46,7 +47,6 @@ from holdfast.campaign.outbox import (
 )
 from holdfast.errors import CampaignError
 from holdfast.rules import Outreach
-from holdfast.windows import Window
 
 _LAPSED = "its sender ended between claim and mark: look for its reference at the channel, then resolve it"
 _MOST_TOKENS = 1e9  # any number above every burst
@@ -406,11 +406,6 @@ class _Contact(NamedTuple):
 
 
 def _pending(row: Row[Any], campaign: Campaign, contact: _Contact) -> Pending:
-    coupon = None
-    if row.code is not None:
-        valid = Window(row.valid_from, row.valid_to)
-        terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
-        coupon = Coupon(row.customer_id, row.code, terms)
     draft = Draft(
         campaign=campaign,
         campaign_id=row.campaign_id,
@@ -418,7 +413,7 @@ def _pending(row: Row[Any], campaign: Campaign, contact: _Contact) -> Pending:
         arm=campaign.arm(row.arm),
         recipient=contact.recipient,
         given_name=contact.given_name,
-        coupon=coupon,
+        coupon=None if row.code is None else coupon_of(row),
         timezone=row.timezone,
         context=row.context or {},
     )
