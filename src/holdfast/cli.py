@@ -226,7 +226,7 @@ def report(cutoff: Cutoff = None) -> None:
 
 @_command
 def up() -> None:
-    """Start Airflow, MLflow, the Feast feature server and a local mailbox on loopback, until Ctrl-C."""
+    """Start Airflow, MLflow, Feast, the look-up API, the preference page and a mailbox on loopback, until Ctrl-C."""
     from holdfast import wiring
 
     settings = wiring.prepare()

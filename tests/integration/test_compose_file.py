@@ -96,11 +96,15 @@ def test_secrets_are_never_overwritten(tmp_path: Path) -> None:
 
 def test_docker_compose_and_we_read_the_same_values_from_it(tmp_path: Path) -> None:
     env_file.write(tmp_path / ".env")
-    read = local.model(ROOT, tmp_path / ".env")["services"]["worker"]["environment"]
+    read = local.model(ROOT, tmp_path / ".env")["services"]
     written = dotenv_values(tmp_path / ".env", interpolate=False)
-    for name in ("HOLDFAST_LINK_KEYS", "HOLDFAST_INBOUND_KEYS", "HOLDFAST_WEBHOOK_SECRETS"):
-        assert read[name] == written[name]
-        json.loads(read[name])
+    for service, name in (
+        ("worker", "HOLDFAST_LINK_KEYS"),
+        ("preferences", "HOLDFAST_INBOUND_KEYS"),
+        ("worker", "HOLDFAST_WEBHOOK_SECRETS"),
+    ):
+        assert read[service]["environment"][name] == written[name]
+        json.loads(written[name])
 
 
 def test_every_service_is_checked_limited_restarted_and_pinned() -> None:
@@ -134,6 +138,22 @@ def test_no_secret_has_a_value_in_the_file() -> None:
     values = [found["value"] for found in secret.finditer(FILE.read_text())]
     assert len(values) > 10
     assert [value for value in values if not value.strip('"').startswith("${")] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "where"),
+    [
+        ("HOLDFAST_VAULT_KEYS", {"worker"}),
+        ("HOLDFAST_PSEUDONYM_KEY", {"worker", "lookup"}),
+        ("HOLDFAST_LINK_KEYS", {"worker", "preferences"}),
+        ("HOLDFAST_INBOUND_KEYS", {"preferences"}),
+        ("HOLDFAST_WEBHOOK_SECRETS", {"worker"}),
+        ("HOLDFAST_DKIM_KEY", {"worker"}),
+        ("HOLDFAST_SOURCE_URLS", {"worker"}),
+    ],
+)
+def test_a_secret_of_ours_is_where_it_is_needed_and_nowhere_else(variable: str, where: set[str]) -> None:
+    assert {name for name, one in services().items() if variable in one.get("environment", {})} == where
 
 
 def test_programs_of_the_file_know_their_arguments() -> None:
