@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import Connection, Engine, text, update
@@ -14,11 +15,13 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.erasure import CampaignRows
 from holdfast.adapters.operations.models import CampaignRow
-from holdfast.adapters.operations.replies import RepliesDatabase
+from holdfast.adapters.operations.progress import ProgressDatabase
+from holdfast.adapters.operations.replies import RepliesDatabase, SqlReplies
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.campaign.feedback import Feedback
 from holdfast.campaign.outbox import LEASE, Batch, Lease, Outcome, State, reference
 from holdfast.campaign.replies import Told
+from holdfast.errors import StoreUnavailableError
 from holdfast.pipelines.replies import Feedback as Replies
 from holdfast.ports import Person
 from holdfast.rules import Outreach
@@ -145,6 +148,14 @@ def test_messages_given_back_while_their_leases_run_out(server: str) -> None:
         assert tx.counts(RUN).messages == {"planned": 2}
 
 
+def test_an_erasure_beside_a_report_that_a_message_was_opened(server: str) -> None:
+    operations = planned(database.connect(server), "1", "2")
+    [held] = [one for one in lease(operations) if one.draft.customer_id == "1"]
+    opened = Told("o1", reference(held.draft.idempotency_key), Feedback.OPENED, NOON)
+    both_end(server, lambda connection: SqlReplies(connection).tell("email", opened, NOON), erasing(server))
+    assert sum(one.opened for one in ProgressDatabase(database.connect(server)).of(RUN)) == 1
+
+
 def test_an_erasure_beside_a_bounce_that_ends_contact(server: str) -> None:
     engine = database.connect(server)
     operations = planned(engine, "1", "2")
@@ -155,3 +166,23 @@ def test_an_erasure_beside_a_bounce_that_ends_contact(server: str) -> None:
         Replies(RepliesDatabase(engine)).receive("email", bounced, NOON)
 
     both_end(server, the_campaign, erasing(server), tell)
+
+
+def test_two_who_do_wait_in_a_circle_are_told_to_try_again(server: str) -> None:
+    together = Barrier(2)
+
+    def work(first: Lock, second: Lock) -> str:
+        try:
+            with database.writing(database.connect(server)) as connection:
+                hold(connection, first)
+                together.wait(60)
+                hold(connection, second)
+        except StoreUnavailableError as error:
+            return str(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as workers:
+        told = sorted(workers.map(work, (Lock.GATE, Lock.AUDIT), (Lock.AUDIT, Lock.GATE)))
+    assert told[0] == "done"
+    assert "deadlock detected" in told[1]
+    assert told[1].endswith("Run the stage again.")

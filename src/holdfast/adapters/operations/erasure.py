@@ -221,7 +221,7 @@ def _rename_messages(connection: Connection, customer_id: str) -> None:
     refer to the message, and either name may change only while the other is not there.
     """
     messages = select(OutboxRow.id, OutboxRow.reference).where(OutboxRow.customer_id == customer_id)
-    for number, reference in connection.execute(messages).all():
+    for number, reference in connection.execute(messages.with_for_update()).all():  # no report comes in meanwhile
         mine, new = DeliveryRow.reference == reference, secrets.token_hex(16)
         reports = connection.execute(select(DeliveryRow.__table__).where(mine)).mappings().all()
         connection.execute(delete(DeliveryRow).where(mine))
