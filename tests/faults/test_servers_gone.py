@@ -253,7 +253,7 @@ def test_a_mail_server_that_falls_silent_anywhere_is_down_or_leaves_a_doubt_and_
         address = SmtpServer("127.0.0.1", between.port, hello="shop.example", timeout=0.3, deadline=0.6)
         try:
             with SmtpChannel(address, SENDER).connect() as connection:
-                connection.send(MAIL)
+                connection.prepare(MAIL)()
         except ChannelUnavailableError:
             assert server.delivered == []
         except AmbiguousDeliveryError as doubt:

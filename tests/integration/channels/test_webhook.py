@@ -46,7 +46,7 @@ def target(server: Scripted, **changes: object) -> WebhookTarget:
 def deliver(to: WebhookTarget, *envelopes: Envelope) -> None:
     with WebhookChannel(to, lambda: NOON).connect() as connection:
         for envelope in envelopes:
-            connection.send(envelope)
+            connection.prepare(envelope)()
 
 
 def read_request(connection: socket.socket) -> bytes:

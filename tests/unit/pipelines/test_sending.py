@@ -1,7 +1,7 @@
 """From planned to sent, on real operations databases and a fake channel."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,19 +16,22 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.assignment import uniforms
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.outbox import LEASE, MAX_ATTEMPTS
-from holdfast.errors import CampaignError, ChannelUnavailableError, TemporaryChannelError
+from holdfast.errors import CampaignError, ChannelUnavailableError, SettingsError, TemporaryChannelError
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.planning import Plan
 from tests.fakes.channel import OUTCOMES, FakeChannel
 from tests.fakes.operations import (
     CUTOFF,
+    KEYRING,
     NOON,
     Intervention,
     campaign,
     composer,
+    contact,
     decide,
     intervention,
     operations_engine,
@@ -194,6 +197,60 @@ def test_an_error_before_the_message_leaves_gives_the_claim_back(engine: Engine,
         broken.send(broken.batches([plan])[0], lambda: NOON)
     send(good, plan)
     assert account(good)["sent"] == len(TREATED)
+
+
+def test_a_message_that_its_own_customer_makes_impossible_fails_and_holds_nobody_up(
+    engine: Engine, channel: FakeChannel
+) -> None:
+    contact(engine, TREATED[0], email=f"{TREATED[0]}@shop.example", given_name="Anna\nBcc: all@shop.example")
+    greeting = composer({"m/subject.en.txt.j2": "For {{ given_name or 'you' }}"})
+    use_case = intervention(engine, hundred(), channel, composer=greeting)
+    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
+    after = account(use_case)
+    assert (after["sent"], after["failed"], after["waiting"]) == (len(TREATED) - 1, 1, 0)
+    assert after["offers"] == {"issued": len(TREATED) - 1, "void": 1}
+    [(customer, told)] = rows(engine, "SELECT customer_id, detail FROM outbox WHERE state = 'failed'")
+    assert customer == TREATED[0]
+    assert "must be one line of text" in told
+    assert "Anna" not in told, "names belong in the vault alone"
+
+
+@pytest.mark.parametrize("own_id", ["K 4711", "Müller-7", "a, b; c"])
+def test_a_channel_that_knows_customers_by_the_shops_own_id_takes_any_id(
+    url: str, channel: FakeChannel, own_id: str
+) -> None:
+    engine = database.connect(url)
+    SqlVault(engine, KEYRING).identify({TREATED[0]: own_id})
+    message = {"channel": "care_desk", "template": "m"}
+    ticket = campaign(message=message, control_share=0.0001, purpose="transactional")
+    table = scores((TREATED[0], 0.6, "high", 9.0)).assign(reasons="[]")
+    use_case = intervention(engine, table, channel, channels={"care_desk": channel})
+    plan = use_case.plan(ticket, CUTOFF, NOON)
+    for batch in use_case.batches([plan], "care_desk"):
+        use_case.send(batch, lambda: NOON)
+    assert channel.recipients == [own_id]
+
+
+def test_a_message_that_cannot_be_made_ready_is_given_back_before_it_is_claimed(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    plan, ready = use_case.plan(campaign(), CUTOFF, NOON), channel.prepare
+
+    def broken(message: Envelope) -> Callable[[], None]:
+        if len(channel.delivered) == 2:
+            raise SettingsError("the key cannot sign")
+        return ready(message)
+
+    channel.prepare = broken
+    with pytest.raises(SettingsError, match="cannot sign"):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    assert rows(engine, "SELECT state, sum(attempts) FROM outbox GROUP BY state ORDER BY state") == [
+        ("planned", 0),
+        ("sent", 2),
+    ]
+    channel.prepare = ready
+    send(use_case, plan)
+    assert account(use_case)["sent"] == len(TREATED)
 
 
 def test_a_server_that_is_down_costs_no_message_an_attempt(
