@@ -122,14 +122,16 @@ class Sending:
         So at most one message is ever in doubt. Raises ChannelUnavailableError, the rest given back.
         """
         with self.operations.kept() as kept:
-            self._one_by_one(connection, list(leases), clock, done, kept)
-        if leases[0].probe:
+            tried = self._one_by_one(connection, list(leases), clock, done, kept)
+        if leases[0].probe and tried:
             self._answered(leases[0].draft.arm.message.channel, up=True, clock=clock)
 
     def _one_by_one(
         self, connection: ChannelConnection, rest: list[Lease], clock: Clock, done: _Done, kept: KeptOperations
-    ) -> None:
+    ) -> bool:
+        """Whether any message was handed to the channel, so that it answered."""
         last: tuple[Lease, Outcome] | None = None
+        tried = False
         try:
             while rest:
                 lease = rest[0]
@@ -143,6 +145,7 @@ class Sending:
                 if isinstance(ready, Outcome):
                     last = lease, ready
                     continue
+                tried = True
                 try:
                     ready()
                     last = lease, Outcome(State.SENT)
@@ -159,6 +162,7 @@ class Sending:
             if rest:
                 with kept.writing() as tx:
                     tx.outbox.release(rest)
+        return tried
 
     def _ready(self, connection: ChannelConnection, draft: Draft, at: datetime) -> Callable[[], None] | Outcome:
         """What hands the message over, or its outcome where what we know of its customer makes it impossible.

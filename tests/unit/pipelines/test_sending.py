@@ -23,6 +23,7 @@ from holdfast.campaign.outbox import LEASE, MAX_ATTEMPTS
 from holdfast.errors import CampaignError, ChannelUnavailableError, SettingsError, TemporaryChannelError
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.planning import Plan
+from holdfast.rules import ChannelLimits, Outreach
 from tests.fakes.channel import OUTCOMES, FakeChannel
 from tests.fakes.operations import (
     CUTOFF,
@@ -303,6 +304,56 @@ def test_when_the_server_goes_the_rest_is_left_untouched(url: str) -> None:
     assert len(channel.delivered) == before_it
     assert rows(engine, "SELECT sum(attempts) FROM outbox") == [(before_it + 1,)]
     assert account(use_case)["waiting"] == len(TREATED) - before_it
+
+
+def test_while_the_channel_is_down_a_message_waits_however_often_it_is_tried(url: str) -> None:
+    use_case, *_ = story(url, {TREATED[0]: "gone"})
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    for later in range(2 * MAX_ATTEMPTS):
+        send(use_case, plan, at=NOON + later * timedelta(days=1))
+    after = account(use_case)
+    assert (after["waiting"], after["failed"], after["sent"]) == (1, 0, len(TREATED) - 1)
+    assert after["offers"] == {"issued": len(TREATED)}
+
+
+def test_a_channel_that_rests_is_not_taken_for_mended_when_nothing_was_sent(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    [batch, *_] = use_case.batches([use_case.plan(campaign(), CUTOFF, NOON)])
+    channel.running = False
+    for second in range(5):
+        with pytest.raises(ChannelUnavailableError):
+            use_case.send(batch, lambda: NOON + timedelta(seconds=second))  # noqa: B023  (called at once)
+    channel.running = True
+
+    def opting_out(message: Envelope) -> Callable[[], None]:
+        decide(engine, TREATED, "withdrawn", NOON)
+        return lambda: channel.send(message)
+
+    channel.prepare = opting_out
+    use_case.send(batch, lambda: NOON + timedelta(minutes=5))
+    assert channel.delivered == []
+    assert rows(engine, "SELECT failures FROM channels") == [(5,)]
+
+
+def test_a_message_that_may_not_leave_costs_nothing_of_the_rate_limit(engine: Engine, channel: FakeChannel) -> None:
+    limits = {"email": ChannelLimits(per_minute=60, burst=10)}
+    limited = {"outreach": Outreach(limits=limits), "shards": 1, "at_once": 10}
+    use_case = intervention(engine, hundred(), channel, **limited)
+    [batch] = use_case.batches([use_case.plan(campaign(), CUTOFF, NOON)])
+    in_outbox = [customer for (customer,) in rows(engine, "SELECT customer_id FROM outbox ORDER BY id")]
+    decide(engine, in_outbox[:35], "withdrawn", NOON)
+    with pytest.raises(RestedError):
+        use_case.sending.send(batch, lambda: NOON, rest)
+    assert len(channel.delivered) == 10, "the whole burst, whoever was skipped before"
+
+
+class RestedError(Exception):
+    """The sender would wait for the rate limit."""
+
+
+def rest(_: float) -> None:
+    raise RestedError
 
 
 # Accounts
