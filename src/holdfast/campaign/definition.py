@@ -26,6 +26,7 @@ Cost = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=4)]
 PositiveMoney = Annotated[Decimal, Field(gt=0, max_digits=10, decimal_places=2)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Purpose = Literal["marketing", "transactional"]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=20)]
 
 
@@ -282,7 +283,7 @@ class Campaign(Rule):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-    purpose: Literal["marketing", "transactional"] = "marketing"
+    purpose: Purpose = "marketing"
     priority: int = 0
     audience: Audience
     control_share: Annotated[float, Field(gt=0, lt=1)]

@@ -178,6 +178,7 @@ class Sending:
                 coupon=draft.coupon,
                 at=at,
                 personal=Personal.of(draft.context),
+                purpose=draft.campaign.purpose,
             )
         except CampaignError as error:
             self.composer.try_out(draft.arm.message, draft.coupon, at)

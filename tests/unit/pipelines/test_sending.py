@@ -98,6 +98,17 @@ def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_el
     assert account(use_case)["sent"] == len(TREATED)
 
 
+def test_marketing_carries_the_one_click_way_out_and_a_transactional_message_does_not(
+    use_case: Intervention, channel: FakeChannel
+) -> None:
+    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
+    assert all(message.way_out for message in channel.delivered)
+    channel.delivered.clear()
+    send(use_case, use_case.plan(campaign(name="recall", purpose="transactional"), CUTOFF, NOON))
+    assert channel.delivered
+    assert not any(message.way_out for message in channel.delivered)
+
+
 def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention, channel: FakeChannel) -> None:
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     send(use_case, plan)
