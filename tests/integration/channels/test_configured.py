@@ -42,7 +42,7 @@ def test_a_webhook_signs_with_the_secret_that_it_names(tmp_path: Path) -> None:
         sms = {"url": f"http://127.0.0.1:{server.port}/v1", "allow": ["127.0.0.0/8"], "secret": "gateway"}
         built = build(channels(tmp_path, sms=SMS | sms), FakeChannel(), secrets, lambda: NOON)
         with built["sms"].connect() as connection:
-            connection.send(Envelope("sms", "+12025550143", "key:sms", at=NOON, text="Hello"))
+            connection.prepare(Envelope("sms", "+12025550143", "key:sms", at=NOON, text="Hello"))()
     [(headers, body)] = map(headers_and_body, server.heard)
     assert is_signed([GATEWAY_KEY], headers, body, NOON)
 
