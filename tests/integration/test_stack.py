@@ -281,8 +281,8 @@ def test_a_service_that_fails_ends_the_stack_with_one_message_and_the_rest_with_
     failing = subprocess.Popen(
         [HOLDFAST, "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
     )
-    started = until(lambda: psutil.Process(failing.pid).children(recursive=True), 60, "the first service")
-    _, told = failing.communicate(timeout=120)
+    started = until(lambda: psutil.Process(failing.pid).children(recursive=True), 300, "the first service")
+    _, told = failing.communicate(timeout=300)
     assert failing.returncode == 1
     assert re.fullmatch(r"HoldfastError: mlflow ended with code 1, so everything was stopped\. .*mlflow\.log\n", told)
     assert [process for process in started if alive(process)] == []
