@@ -28,8 +28,11 @@ import numpy as np
 from benchmarks.load import Load, Seen, measure, request
 from benchmarks.measured import record
 from holdfast.adapters.environment import activate, for_child
+from holdfast.adapters.operations import database
 from holdfast.scores import SCORE_NAMES, SCORES_VIEW
 from holdfast.settings import Settings
+from tests.fakes import operations
+from tests.fakes.channel import FakeChannel
 from tests.fakes.offline_tables import scores, tables
 from tests.fakes.redis_server import redis_server, why_absent
 
@@ -40,7 +43,7 @@ SAMPLE = 2_000
 
 
 def fill(settings: Settings) -> None:
-    """Features and scores of today for every customer, and a coupon for every tenth."""
+    """Features and scores of today for every customer, and a coupon for nine of a hundred."""
     from holdfast import wiring
     from holdfast.windows import instant
     from tests.fakes.shop import ZONE
@@ -63,6 +66,26 @@ def fill(settings: Settings) -> None:
         * 3
     )
     store.write_scores(scores(today, *((one, 0.25, "high", reasons) for one in ids)))
+    engine, tenth = database.connect(settings.operations), ids[::10]
+    operations.reachable(engine, tenth)
+    chosen = operations.scores(*((one, 0.6, "high", 50.0) for one in tenth))
+    operations.intervention(engine, chosen, FakeChannel()).plan(
+        operations.campaign(control_share=0.1), at=datetime.now(UTC)
+    )
+
+
+def require_offers(port: int, key: str) -> None:
+    """Raise RuntimeError unless some customers are told to have an offer."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/customers:batch",
+        json.dumps({"customer_ids": own_ids(0, 1000)}).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own server
+        told = json.load(answer)["customers"]
+    having = sum(bool(one["offers"]) for one in told)
+    if not 50 <= having <= 100:
+        raise RuntimeError(f"{having} of 1,000 customers have an offer, not about 90")
 
 
 def card_fields() -> list[str]:
@@ -119,6 +142,14 @@ def called(ask: Callable[[int], Any], seconds: float) -> Seen:
     used = time.process_time() - cpu
     p50, p95, p99 = (round(float(one) * 1000, 3) for one in np.percentile(latencies, [50, 95, 99]))
     return Seen(round(len(latencies) / sum(latencies), 1), p50, p95, p99, round(used / len(latencies) * 1e6, 1), {}, 0)
+
+
+def answered(load: Load, server: int) -> Seen:
+    """What was measured; raises RuntimeError where an answer was anything but 200."""
+    seen = measure(load, server)
+    if set(seen.statuses) != {"200"} or seen.unanswered:
+        raise RuntimeError(f"statuses {seen.statuses}, {seen.unanswered} unanswered")
+    return seen
 
 
 @contextmanager
@@ -211,6 +242,8 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
             )
         )
 
+        require_offers(ours_port, offers_key)
+
         def card(customers: int, key: str) -> list[bytes]:
             if customers == 1:
                 return [request("GET", f"/v1/customers/{own_ids(number, 1)[0]}", key=key) for number in range(SAMPLE)]
@@ -256,7 +289,7 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
             for clients in CLIENTS:
                 measured = {}
                 for what, (process, port, requests) in servers.items():
-                    measured[what] = measure(Load("127.0.0.1", port, requests, clients, seconds), process)
+                    measured[what] = answered(Load("127.0.0.1", port, requests, clients, seconds), process)
                     yield {"what": what, "customers": customers, "clients": clients} | asdict(measured[what])
                 listed = measured["feast serve, feature list"]
                 for what in ("ours", "ours, with offers"):
@@ -273,7 +306,7 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
             for what, key in (("ours", scores_key), ("ours, with offers", offers_key)):
                 load = Load("127.0.0.1", ours_port, card(customers, key), 16, seconds, per_second)
                 yield {"what": what, "customers": customers, "arriving_per_second": per_second} | asdict(
-                    measure(load, ours)
+                    answered(load, ours)
                 )
 
 

@@ -1,7 +1,8 @@
 """### Retention: delete what has been kept long enough
 
-Every night, deletes landing files, quarantined rows, events, words of messages, contact details, intermediate files and
-logs that are older than the rules allow (`retention:`). `holdfast privacy retention --dry-run` tells beforehand.
+Every night, deletes landing files, quarantined rows, events, words of messages, contact details, intermediate files,
+logs and exports that are older than the rules allow (`retention:`). `holdfast privacy retention --dry-run` tells
+beforehand.
 
 **A re-run is safe.** What is gone is gone; one that broke off is finished by the next.
 """

@@ -1,4 +1,4 @@
-"""### Score: probability, tier, reasons and persona for every active customer
+"""### Score: probability, tier, reasons and persona for every active customer who has not objected
 
 The champion scores each shard of customers in a task of its own; then tiers are given over all of them, and the scores
 are put into the lake and into Feast's online store in one step. For campaigns that choose by uplift, what each arm

@@ -226,7 +226,7 @@ def report(cutoff: Cutoff = None) -> None:
 
 @_command
 def up() -> None:
-    """Start Airflow, MLflow, the Feast feature server and a local mailbox on loopback, until Ctrl-C."""
+    """Start Airflow, MLflow, Feast, the look-up API, the preference page and a mailbox on loopback, until Ctrl-C."""
     from holdfast import wiring
 
     settings = wiring.prepare()
@@ -288,7 +288,10 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of
 
 @app.command(name="exec", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
 @_told
-def execute(context: typer.Context, program: Annotated[str, typer.Argument(metavar="PROGRAM")]) -> None:
+def execute(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="All that follows it is the program's own.")],
+) -> None:
     """Become another program, with the variables of `holdfast env`: holdfast exec airflow dags list."""
     from holdfast.adapters.environment import activate
     from holdfast.settings import Settings

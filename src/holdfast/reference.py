@@ -17,8 +17,9 @@ _CONTRACT_HEAD = (
     f"No text is longer than {_LONGEST:,} characters where nothing else is said. "
     "A template is a CSV file with the header and one good row. "
     "A value that *should* be in another table may be unknown there; one that *must* be is rejected if it is. "
-    "Privacy classes: `pseudonym`, an id that only the shop can resolve; `personal`, about a person without naming "
-    "them; `direct`, what names or reaches a person."
+    "Privacy classes: `pseudonym`, the shop's id of a customer as delivered, replaced by a keyed hash as the file is "
+    "read (the vault alone leads back); `personal`, about a person without naming them; `direct`, what names or "
+    "reaches one."
 )
 
 

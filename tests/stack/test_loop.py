@@ -29,6 +29,7 @@ print(rows[["customer_id", "probability", "tier"]].to_json(orient="records"))
 
 def test_the_stack_scores_whom_one_process_scores_and_alike(produced: Outcome, embedded: Outcome) -> None:
     assert produced.rows == embedded.rows
+    assert produced.features == embedded.features
     pd.testing.assert_frame_equal(produced.scores, embedded.scores, rtol=1e-6)
 
 
@@ -81,6 +82,10 @@ def test_the_preference_page_serves_the_links_that_were_sent(after_the_loop: Sta
     status, page = answer(after_the_loop.place.url("preferences", 8090, path))
     assert status == 200
     assert "Complete Journey" in page
+
+
+def test_no_service_made_a_key_of_its_own(after_the_loop: Stack) -> None:
+    assert not (after_the_loop.home / "secrets").exists()
 
 
 def test_a_role_reaches_its_own_database_alone(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The services behind `holdfast up`: Airflow, MLflow and Feast as child processes, and a mailbox, all on loopback."""
+"""The services behind `holdfast up` as child processes, and a mailbox, all on loopback."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.adapters.online.configured import reader as online_reader
 from holdfast.adapters.operations.access import EntitlementDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
+from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.campaign.signing import key_of
 from holdfast.errors import SettingsError
 from holdfast.pipelines.replies import Feedback, Preferences
@@ -19,7 +20,6 @@ from holdfast.wiring.stores import (
     engine,
     feature_store,
     now,
-    operations,
     pseudonyms,
     quick_clock,
     rules,
@@ -42,7 +42,7 @@ def public_app() -> FastAPI:
         if name != "redemptions" and (kind != "feedback" or not channel):
             raise SettingsError(f"HOLDFAST_INBOUND_KEYS names {name!r}; hooks are redemptions and feedback/<channel>")
         signed_by = [key_of(key.get_secret_value()) for key in keys]
-        act = report_hook(feedback, channel) if channel else redemption_hook(operations())
+        act = report_hook(feedback, channel) if channel else redemption_hook(OperationsDatabase(engine()))
         hooks[name] = Inbound(signed_by, act)
     return create_app(rules().shop.name, Preferences(links(), replies), hooks, now)
 
