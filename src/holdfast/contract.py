@@ -23,15 +23,8 @@ from holdfast.schemas import Column, Privacy, Table, Type
 BATCH = "batch"
 """Name of the column that says which landing batch brought a row."""
 
-PROVENANCE = (BATCH, "file", "row", "zone", "latest")
-"""Columns that ``check`` needs beside the table's own.
-
-``batch`` and ``file`` as text; ``row`` the row's number in the file (the header is row 1); ``zone`` the IANA zone of
-times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies in the future.
-"""
-
 REPEATABLE = "repeatable"
-"""Name of an optional column beside ``PROVENANCE``: true where a row whose key is taken already is no news.
+"""Name of an optional column of rows to ``check``: true where a row whose key is taken already is no news.
 
 Such a row is neither accepted nor rejected.
 """
@@ -108,8 +101,10 @@ class Checked:
 def check(table: Table, rows: pa.Table, known: Mapping[str, Set[str]], held: pd.DataFrame) -> Checked:
     """Convert ``rows`` to the table's types and split them into accepted and rejected.
 
-    ``rows`` holds text columns by canonical name (a nullable column may be absent; empty text is null) and
-    ``PROVENANCE``; their order decides which of several rows with one key is the first and stays. ``known`` gives, for
+    ``rows`` holds text columns by canonical name (a nullable column may be absent; empty text is null) and where they
+    are from: ``batch`` and ``file`` as text; ``row`` the row's number in the file (the header is row 1); ``zone`` the
+    IANA zone of times written without one (null: none declared); ``latest`` the UTC instant from which on a time lies
+    in the future. Their order decides which of several rows with one key is the first and stays. ``known`` gives, for
     each column that references another table, the keys to be had there. ``held`` gives rows that are stored already
     (the table's columns and ``batch``): a new row with the key of one is rejected, except that rows stored by a batch
     of ``rows`` itself do not count, so that a half-stored batch can be checked again. A row of ``REPEATABLE`` is passed

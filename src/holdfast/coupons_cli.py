@@ -23,12 +23,11 @@ def import_(
 ) -> None:
     """Put the shop's own coupon codes into a pool. A code that is known already is left where it is."""
     from holdfast import wiring
-    from holdfast.pipelines.redeem import codes_of
+    from holdfast.pipelines.redeem import codes_of, import_codes
 
     wiring.prepare()
     codes = codes_of(file.read_text(encoding="utf-8"), file.name)
-    with wiring.operations().writing() as tx:
-        new = tx.ledger.import_codes(pool, codes, by, wiring.now())
+    new = import_codes(wiring.operations(), pool, codes, by, wiring.now())
     terminal.say(f"{new:,} new codes in pool {pool}; {len(codes) - new:,} were known")
 
 

@@ -44,9 +44,11 @@ def serving(folder: Path, shop: str) -> Iterator[Served]:
     while not server.started:
         thread.join(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(f"http://127.0.0.1:{port}/preferences/{token}", engine)
-    server.should_exit = True
-    thread.join()
+    try:
+        yield Served(f"http://127.0.0.1:{port}/preferences/{token}", engine)
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

@@ -66,9 +66,10 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
 
 
 def assert_whole(ended: Ended) -> None:
-    """Nothing was broken, and no error but that a champion from a try before cannot be met on what it has learned."""
+    """Nothing was broken, and no error but that another try, or the other of two, had made its model champion."""
     assert ended.broken == []
-    assert ended.error is None or "there is nothing to compare them on" in ended.error, ended.error
+    refused = ("there is nothing to compare them on", "came between")
+    assert ended.error is None or any(one in ended.error for one in refused), ended.error
 
 
 def test_a_stage_run_twice_at_once_ends_as_one_run_does(
@@ -76,12 +77,9 @@ def test_a_stage_run_twice_at_once_ends_as_one_run_does(
 ) -> None:
     with home(tmp_path / "home", project) as (both, sink):
         for stage in STAGES:
-            ends = [one.end() for one in [both.start(stage), both.start(stage)]]
-            assert not any(end.killed for end in ends)
-            errors = [end.error for end in ends if end.error]
-            print(f"{stage} twice: {errors}")  # noqa: T201 - what the proof is quoted by
-            assert len(errors) <= 1
-            assert all("came between" in error or "again" in error.lower() for error in errors), errors
+            for ended in [one.end() for one in [both.start(stage), both.start(stage)]]:
+                assert not ended.killed
+                assert_whole(ended)
         assert same(both.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
 

@@ -136,7 +136,6 @@ REPORT = {
     "kind": "bounced",
     "occurred_at": "2017-11-26T18:00:00Z",
     "permanent": True,
-    "detail": "550",
 }
 REDEMPTION = {
     "redemption_id": "r-1",

@@ -19,15 +19,19 @@ from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
 from holdfast.adapters.operations.models import AuditRow, Base, OutboxRow
+from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.campaign.audit import first_break
+from holdfast.campaign.feedback import Feedback as Kind
 from holdfast.campaign.feedback import SuppressionReason
-from holdfast.campaign.outbox import Batch
+from holdfast.campaign.outbox import Batch, idempotency_key, reference
+from holdfast.campaign.replies import Told
 from holdfast.errors import MissingDataError, PrivacyError
 from holdfast.pipelines.holdings import LakeRows, LandingRows, QuarantineRows
 from holdfast.pipelines.privacy import Erased, Erasing, export, readable
+from holdfast.pipelines.replies import Feedback
 from holdfast.ports import Holding, Person, Row
 from holdfast.pseudonyms import Identities, Pseudonyms
 from tests.fakes.canary import hits
@@ -255,6 +259,20 @@ def test_earlier_versions_with_the_customers_rows_are_gone_and_say_why_and_the_o
         with pytest.raises(MissingDataError, match="rows of a customer who was erased since"):
             lake.read("orders", version=version)
     assert lake.read("orders")["customer_id"].tolist() == [BOB.customer_id] * 2
+
+
+def test_no_name_that_a_message_had_outside_leads_to_the_rows_of_who_was_erased(stores: Home) -> None:
+    run = "win_back@2017-11-26"
+    names = [reference(idempotency_key(run, one.customer_id, "email")) for one in (ANN, BOB)]
+    replies = Feedback(RepliesDatabase(stores.engine))
+    for number, name in enumerate(names):
+        assert replies.receive("email", Told(f"event-{number}", name, Kind.OPENED, NOON), NOON)
+    stores.erase()
+    kept = everything(stores.engine)
+    assert [name in kept for name in names] == [False, True]
+    assert ["event-0" in kept, "event-1" in kept] == [False, True]
+    assert sum(one.opened for one in ProgressDatabase(stores.engine).of(run)) == 2
+    assert not replies.receive("email", Told("event-2", names[0], Kind.BOUNCED, NOON, permanent=True), NOON)
 
 
 class Cut:

@@ -6,12 +6,18 @@ import multiprocessing
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import deltalake
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
 
+from holdfast.adapters import lake as lake_module
 from holdfast.adapters.lake import DeltaLake
 from holdfast.errors import MissingDataError
 from holdfast.ports import Lake
@@ -197,6 +203,95 @@ def test_a_writer_killed_before_its_commit_leaves_nothing_visible(tmp_path: Path
     assert ids(lake) == ["1"]
     assert lake.append("orders", orders("b", "2"), ["b"]) == 1
     assert ids(lake) == ["1", "2"]
+
+
+BY_DAY = {"placed_at": pd.to_datetime(["2017-01-01", "2017-06-01"], utc=True)}
+SPRING = datetime(2017, 4, 1, tzinfo=UTC)
+
+
+def two_days(batch: str) -> pd.DataFrame:
+    return orders(batch, f"{batch}-1", f"{batch}-2").assign(**BY_DAY)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.parquet*")}
+
+
+def test_a_file_that_its_writer_has_yet_to_commit_is_not_taken_for_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, written, go_on = DeltaLake(tmp_path), threading.Event(), threading.Event()
+    lake.append("orders", two_days("a"), ["a"])
+    in_flight = tmp_path / "orders" / "part-in-flight.parquet"
+    commit = deltalake.write_deltalake
+
+    def write(*arguments: Any, **options: Any) -> None:
+        in_flight.write_bytes(next((tmp_path / "orders").glob("*.parquet")).read_bytes())
+        written.set()
+        assert go_on.wait(60)
+        commit(*arguments, **options)
+
+    monkeypatch.setattr(deltalake, "write_deltalake", write)
+    with ThreadPoolExecutor(2) as workers:
+        writing = workers.submit(lake.append, "orders", two_days("b"), ["b"])
+        assert written.wait(60)
+        expiring = workers.submit(DeltaLake(tmp_path).expire, "orders", "placed_at", SPRING)
+        with suppress(TimeoutError):
+            expiring.result(timeout=0.5)
+        kept = in_flight.exists()
+        go_on.set()
+        assert writing.result() == 2
+        expiring.result()
+    assert kept
+    assert not in_flight.exists()  # no commit names it, and its writer has ended
+    assert ids(lake) == ["a-2", "b-1", "b-2"]
+
+
+@pytest.mark.parametrize("read", ["read", "scan"])
+def test_a_reader_of_the_version_before_an_expiry_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    lake, opened, go_on = DeltaLake(tmp_path), threading.Event(), threading.Event()
+    lake.append("orders", two_days("a"), ["a"])
+    version, dataset = lake.version("orders"), lake_module._dataset
+
+    def slowly(*arguments: Any) -> Any:
+        found = dataset(*arguments)
+        if threading.current_thread().name.startswith("reader"):
+            opened.set()
+            assert go_on.wait(60)
+        return found
+
+    def ids_read() -> list[str]:
+        if read == "read":
+            return ids(DeltaLake(tmp_path))
+        return [one for batch in lake.scan("orders", ["order_id"], version) for one in batch["order_id"].to_pylist()]
+
+    monkeypatch.setattr(lake_module, "_dataset", slowly)
+    with ThreadPoolExecutor(1, "reader") as readers, ThreadPoolExecutor(1) as workers:
+        reading = readers.submit(ids_read)
+        assert opened.wait(60)
+        expiring = workers.submit(DeltaLake(tmp_path).expire, "orders", "placed_at", SPRING)
+        with suppress(TimeoutError):
+            expiring.result(timeout=0.5)
+        go_on.set()
+        assert sorted(reading.result()) == ["a-1", "a-2"]
+        expiring.result()
+    assert ids(lake) == ["a-2"]
+    with pytest.raises(MissingDataError, match=f"version {version} .* whose time to be kept was over"):
+        list(lake.scan("orders", ["order_id"], version))
+    assert files(tmp_path / "orders") == {Path(one).name for one in lake.files("orders", lake.version("orders"))}
+
+
+@pytest.mark.parametrize("name", ["part-stray.parquet", "part-stray.parquet#1"])
+def test_an_erasure_takes_what_a_killed_writer_left_half_written(tmp_path: Path, name: str) -> None:
+    lake = DeltaLake(tmp_path)
+    lake.append("orders", orders("a", "1", "2"), ["a"])
+    stray = tmp_path / "orders" / name
+    stray.write_bytes(next((tmp_path / "orders").glob("*.parquet")).read_bytes()[:200])
+    lake.erase("orders", {"order_id": ["1"]})
+    assert not stray.exists()
+    assert ids(lake) == ["2"]
 
 
 def daily(lake: DeltaLake, days: int) -> None:

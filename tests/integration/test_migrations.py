@@ -21,7 +21,7 @@ from tests.fakes.operations import operations_engine
 def test_the_migrations_give_exactly_the_tables_of_the_models(url: str) -> None:
     with database.reading(database.connect(url)) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert context.get_current_revision() == "0005_privacy"
+        assert context.get_current_revision() == "0006_reports"
         assert compare_metadata(context, Base.metadata) == []
 
 

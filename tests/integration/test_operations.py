@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from threading import Barrier
 
 import pandas as pd
@@ -31,9 +32,20 @@ from holdfast.campaign.outbox import LEASE, Batch, Counts, Lease, OutboxEntry, O
 from holdfast.campaign.planned import Coupons, messages_of
 from holdfast.campaign.policy import Selection
 from holdfast.errors import CampaignError, MissingDataError
+from holdfast.pipelines.redeem import import_codes
 from holdfast.rules import ChannelLimits, FrequencyCap, Outreach
 from holdfast.windows import Window
-from tests.fakes.operations import KEYRING, NOON, SHOP, campaign, contact_rows, contacts, decide, reachable
+from tests.fakes.operations import (
+    KEYRING,
+    NOON,
+    SHOP,
+    campaign,
+    contact_rows,
+    contacts,
+    decide,
+    operations_url,
+    reachable,
+)
 
 _REFUSED = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 RUN = CampaignRun(campaign(), date(2017, 11, 26), NOON, scored=4, audience=3)
@@ -501,7 +513,9 @@ def test_a_person_settles_a_doubt_once(planned: OperationsDatabase, delivered: b
     assert states(planned) == {state: 1}
     with planned.reading() as tx:
         assert tx.counts(RUN.id).offers == {coupon: 1}
-        assert [(one.actor, one.action) for one in tx.audited()] == [("anna", "outbox.resolve")]
+        [told] = tx.audited()
+        assert (told.actor, told.action, told.details["campaign"]) == ("anna", "outbox.resolve", RUN.id)
+        assert entry.reference not in told.subject, "it is made from the pseudonym and would outlive an erasure"
     with pytest.raises(CampaignError, match="no message"), planned.writing() as tx:
         tx.outbox.resolve(entry.reference, delivered, "anna", NOON)
 
@@ -636,6 +650,36 @@ def test_imported_codes_are_given_out_once_and_a_pool_that_is_empty_says_so(oper
         operations.writing() as tx,
     ):
         tx.ledger.take_codes("spring", 2)
+
+
+def test_a_code_that_comes_in_while_others_are_taken_is_lost_to_nobody(tmp_path: Path) -> None:
+    url = operations_url(tmp_path, "postgresql")
+    engine, other = database.connect(url), OperationsDatabase(database.connect(url))
+    operations = OperationsDatabase(engine)
+    import_codes(operations, "spring", ["B", "C"], "anna", NOON)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _import_meanwhile(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("UPDATE imported_codes"):
+            with other.writing() as tx:
+                tx.ledger.import_codes("spring", ["A"], "anna", NOON)
+
+    with operations.planning() as tx:
+        first = tx.ledger.take_codes("spring", 2)
+    with other.planning() as tx:
+        assert sorted([*first, *tx.ledger.take_codes("spring", 1)]) == ["A", "B", "C"]
+
+
+def test_codes_imported_by_many_at_once_are_imported_once(url: str) -> None:
+    together = Barrier(4)
+
+    def run(_: int) -> int:
+        own = OperationsDatabase(database.connect(url))
+        together.wait()
+        return import_codes(own, "spring", [f"CODE-{i}" for i in range(500)], "anna", NOON)
+
+    with ThreadPoolExecutor(4) as importers:
+        assert sorted(importers.map(run, range(4))) == [0, 0, 0, 500]
 
 
 # The audit log

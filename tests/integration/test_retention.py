@@ -97,12 +97,12 @@ def test_the_words_of_finished_messages_go_and_those_of_waiting_ones_stay(engine
     with database.writing(engine) as connection:
         for reference, finished in ((old, NOON - timedelta(days=9)), (late, NOON), (waiting, None)):
             mine = update(OutboxRow).where(OutboxRow.reference == reference)
-            connection.execute(mine.values(finished_at=finished))
+            connection.execute(mine.values(finished_at=finished, detail="550 unknown"))
     assert drop(MessageWords(engine), NOON - timedelta(days=1)) == [1, 1, 0]
     with database.reading(engine) as connection:
-        words = dict(connection.execute(select(OutboxRow.reference, OutboxRow.context)).all())
-    assert words[old] is None
-    assert words[late]["locale"] == words[waiting]["locale"] == "en"
+        found = connection.execute(select(OutboxRow.reference, OutboxRow.context, OutboxRow.detail))
+        words = {row.reference: (row.context and row.context["locale"], row.detail) for row in found}
+    assert words == {old: (None, None), late: ("en", "550 unknown"), waiting: ("en", "550 unknown")}
 
 
 def test_files_go_by_when_they_were_written(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = start(tmp_path_factory.mktemp("stack") / "home", free_ports())
     yield up
     up.process.send_signal(signal.SIGTERM)
-    up.process.wait(processes.STOP_SECONDS + 20)
+    up.process.wait(processes.STOP_SECONDS + 100)
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def ended(up: Up) -> Ended:
     """Below every test that asks for the running stack, since it stops it."""
     everything = up.descendants()
     up.process.send_signal(signal.SIGINT)
-    up.process.wait(processes.STOP_SECONDS + 20)
+    up.process.wait(processes.STOP_SECONDS + 100)
     return Ended(up, [process for process in everything if alive(process)])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,17 +17,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random,
+    wait_random_exponential,
+)
 
 from holdfast.adapters.storage import reading, storing
 from holdfast.contract import BATCH
-from holdfast.errors import MissingDataError, StorageError
+from holdfast.errors import MissingDataError, StorageError, StoreUnavailableError
 
 Result = TypeVar("Result")
 
 _RESTORE = "Put the table's folder back from a backup; or move the whole lake away and ingest the landing files anew."
 
 _ATTEMPTS = 12
+
+_LONGEST_USE = 600.0
+"""Seconds for which a file is not deleted because its table is being read or written."""
 
 _APPEND, _COMPACT = "WRITE Append", "OPTIMIZE"
 """How Delta's log calls what changes no row that was there before."""
@@ -51,13 +64,17 @@ class Compacted:
 
 
 class DeltaLake:
-    """The Lake port. Every batch is a Delta application transaction, so a table knows which batches it holds."""
+    """The Lake port. Every batch is a Delta application transaction, so a table knows which batches it holds.
+
+    Delta lets readers and writers alone, but a file that is deleted may be one that a reader has yet to open or a
+    writer has yet to commit. So these share a lock on the table's folder, and whoever deletes waits until they end.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        with storing(self._root / table):
+        with storing(self._root / table), self._using(table):
             return _with_retries(lambda: self._append(table, rows, batches))
 
     def _append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
@@ -88,7 +105,7 @@ class DeltaLake:
         return len(fresh)
 
     def replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
-        with storing(self._root / table):
+        with storing(self._root / table), self._using(table):
             _with_retries(lambda: self._replace(table, rows, where))
 
     def _replace(self, table: str, rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
@@ -122,22 +139,12 @@ class DeltaLake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        opened = self._open(table, version)
-        with reading(self._root / table, _RESTORE):
-            try:
-                dataset = _dataset(opened)
-                chosen = _filter(where or {}, dataset.schema)
-                wanted = list(columns) if columns is not None else dataset.schema.names
-                stored = [name for name in wanted if name in dataset.schema.names]
-                frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
-            except FileNotFoundError as error:
-                if version is None:
-                    raise
-                raise MissingDataError(
-                    f"version {version} of the lake's table {table!r} cannot be read any more: a file of it held rows "
-                    "of a customer who was erased since, or whose time to be kept was over (docs/privacy.md). What was "
-                    "made from it can no longer be made again; the present version is whole."
-                ) from error
+        with self._using(table), reading(self._root / table, _RESTORE), _whole(table, version):
+            dataset = _dataset(self._open(table, version))
+            chosen = _filter(where or {}, dataset.schema)
+            wanted = list(columns) if columns is not None else dataset.schema.names
+            stored = [name for name in wanted if name in dataset.schema.names]
+            frame: pd.DataFrame = dataset.to_table(columns=stored, filter=chosen).to_pandas()
         return frame.reindex(columns=wanted)
 
     def scan(self, table: str, columns: Sequence[str], version: int) -> Iterator[pa.RecordBatch]:
@@ -148,14 +155,15 @@ class DeltaLake:
         from deltalake import DeltaTable
         from pyarrow.dataset import ParquetFragmentScanOptions, ParquetReadOptions
 
-        source = DeltaTable(self._root / table, version=version)
-        present = [name for name in columns if name in (field.name for field in source.schema().fields)]
-        coded = [name for name in present if name in _FEW_VALUES]
-        dataset = _dataset(source, ds.ParquetFileFormat(ParquetReadOptions(dictionary_columns=coded)))
-        lean = ParquetFragmentScanOptions(pre_buffer=False)
-        yield from dataset.to_batches(
-            present, batch_size=1 << 17, batch_readahead=1, fragment_readahead=1, fragment_scan_options=lean
-        )
+        with self._using(table), _whole(table, version):
+            source = DeltaTable(self._root / table, version=version)
+            present = [name for name in columns if name in (field.name for field in source.schema().fields)]
+            coded = [name for name in present if name in _FEW_VALUES]
+            dataset = _dataset(source, ds.ParquetFileFormat(ParquetReadOptions(dictionary_columns=coded)))
+            lean = ParquetFragmentScanOptions(pre_buffer=False)
+            yield from dataset.to_batches(
+                present, batch_size=1 << 17, batch_readahead=1, fragment_readahead=1, fragment_scan_options=lean
+            )
 
     def files(self, table: str, version: int) -> list[str]:
         """The Parquet files that together hold the table's rows as of ``version``."""
@@ -174,15 +182,19 @@ class DeltaLake:
 
         None when, in between, rows were changed or deleted. Putting small files together changes no row.
         """
-        from deltalake import DeltaTable
-
         operations = self._operations(table, since, version)
         if not operations <= {_APPEND, _COMPACT}:
             return None
+        with self._using(table):
+            return self._added(table, columns, since, version, compacted=_COMPACT in operations)
+
+    def _added(self, table: str, columns: Sequence[str], since: int, version: int, *, compacted: bool) -> pa.Table:
+        from deltalake import DeltaTable
+
         before = DeltaTable(self._root / table, version=since)
         dataset = _dataset(DeltaTable(self._root / table, version=version))
         present = [name for name in columns if name in dataset.schema.names]
-        if _COMPACT in operations:
+        if compacted:
             known = before.to_pyarrow_table(columns=[BATCH])[BATCH].unique()
             return dataset.to_table(present, filter=~pc.field(BATCH).isin(known))
         old = {Path(file).name for file in before.file_uris()}
@@ -223,7 +235,7 @@ class DeltaLake:
 
         Rows, earlier versions and the batches that the table holds stay as they are; nothing is deleted from disk.
         """
-        with storing(self._root / table):
+        with storing(self._root / table), self._using(table):
             return _with_retries(lambda: self._compact(table, least_files))
 
     def _compact(self, table: str, least_files: int) -> Compacted:
@@ -234,17 +246,17 @@ class DeltaLake:
         return Compacted(table, before, len(target.file_uris()))
 
     def outdated(self, table: str, where: Mapping[str, Sequence[Any]]) -> list[Path]:
-        """The data files of earlier versions alone that hold a row whose column values are among ``where``'s."""
+        """The data files of earlier versions, or of no version, that hold a row whose values are among ``where``'s."""
         return self._outdated(table, _filter(where, _dataset(self._open(table)).schema))
 
     def _outdated(self, table: str, rows: Any) -> list[Path]:
-        present = {Path(file).name for file in self._open(table).file_uris()}
-        schema = _dataset(self._open(table)).schema
-        return [
-            path
-            for path in sorted((self._root / table).glob("*.parquet"))
-            if path.name not in present and ds.dataset(path, schema).count_rows(filter=rows)
-        ]
+        present, schema = self._present(table), _dataset(self._open(table)).schema
+        found = sorted((self._root / table).glob("*.parquet*"))  # "….parquet#1" while it is being written
+        return [path for path in found if path.name not in present and _holds(path, schema, rows)]
+
+    def _present(self, table: str) -> set[str]:
+        """The names of the present version's data files."""
+        return {Path(file).name for file in self._open(table).file_uris()}
 
     def erase(self, table: str, where: Mapping[str, Sequence[Any]]) -> None:
         """Delete the rows whose column values are among ``where``'s, and from disk every file that ever held one.
@@ -254,8 +266,7 @@ class DeltaLake:
         """
         if len(self.read(table, list(where), where)):
             self._delete(table, _by_digest(where))
-        for path in self.outdated(table, where):
-            path.unlink()
+        self._unlink(table, _filter(where, _dataset(self._open(table)).schema))
 
     def older(self, table: str, column: str, before: datetime) -> int:
         """How many rows of the present version have an earlier time in the column."""
@@ -267,11 +278,37 @@ class DeltaLake:
             moment = f"{before.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
             early = f"\"{column}\" < arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
             self._delete(table, early)
-        for path in self._outdated(table, _earlier(column, before)):
-            path.unlink()
+        self._unlink(table, _earlier(column, before))
+
+    def _unlink(self, table: str, rows: Any) -> None:
+        """Delete the outdated files with such rows. With nobody else there, one that no commit names has no writer."""
+        outdated = self._outdated(table, rows)
+        with self._using(table, alone=True):
+            present = self._present(table)
+            for path in outdated:
+                if path.name not in present:
+                    path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _using(self, table: str, *, alone: bool = False) -> Iterator[None]:
+        """Inside the block, nobody deletes a file of the table; nobody else reads or writes it when ``alone``.
+
+        Raises StoreUnavailableError when others use it for too long.
+        """
+        try:
+            folder = os.open(self._root / table, os.O_RDONLY)
+        except FileNotFoundError:  # nothing is there to be deleted yet
+            yield
+            return
+        try:
+            _take(folder, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, self._root / table)
+            yield
+        finally:
+            fcntl.flock(folder, fcntl.LOCK_UN)  # a process forked meanwhile may keep the folder open
+            os.close(folder)
 
     def _delete(self, table: str, predicate: str) -> None:
-        with storing(self._root / table):
+        with storing(self._root / table), self._using(table):
             _with_retries(lambda: self._open(table).delete(predicate, writer_properties=_unindexed()))
 
     def columns(self, table: str) -> list[str]:
@@ -307,6 +344,47 @@ def _with_retries(write: Callable[[], Result]) -> Result:
         reraise=True,
     )
     return attempts(write)
+
+
+def _take(folder: int, lock: int, name: Path) -> None:
+    attempts = Retrying(
+        retry=retry_if_exception_type(BlockingIOError),
+        stop=stop_after_delay(_LONGEST_USE),
+        wait=wait_random(0.01, 0.1),
+        reraise=True,
+    )
+    try:
+        attempts(fcntl.flock, folder, lock | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreUnavailableError(
+            f"the lake's table {name} was in use by others for {_LONGEST_USE:g} seconds: no file is deleted meanwhile, "
+            "and none read while one is. Wait until no other task uses it; then run this again."
+        ) from error
+
+
+def _holds(path: Path, schema: pa.Schema, rows: Any) -> bool:
+    """Whether the file holds such rows; half a file may."""
+    try:
+        return bool(ds.dataset(path, schema).count_rows(filter=rows))
+    except pa.ArrowInvalid:
+        return True
+    except FileNotFoundError:  # its writer gave it its name meanwhile
+        return False
+
+
+@contextmanager
+def _whole(table: str, version: int | None) -> Iterator[None]:
+    """Inside the block, a file that is missing from an earlier version becomes a MissingDataError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if version is None:
+            raise
+        raise MissingDataError(
+            f"version {version} of the lake's table {table!r} cannot be read any more: a file of it held rows of a "
+            "customer who was erased since, or whose time to be kept was over (docs/privacy.md). What was made from it "
+            "can no longer be made again; the present version is whole."
+        ) from error
 
 
 def _is_conflict(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ _GONE_WORDS = (
     "shutting down",
     "starting up",
 )
-_BUSY_WORDS = ("database is locked",)
+_BUSY_WORDS = ("database is locked", "deadlock detected")
 
 MAKE_ROOM = "Free space there, or point HOLDFAST_HOME at another disk; then run the stage again."
 

@@ -24,7 +24,6 @@ class SuppressionReason(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     COMPLAINED = "complained"
     BOUNCED = "bounced"
-    ERASED = "erased"
 
 
 ALL_CHANNELS = "all"

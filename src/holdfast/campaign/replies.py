@@ -47,7 +47,6 @@ class Told:
     kind: Feedback
     occurred_at: datetime
     permanent: bool = False
-    detail: str | None = None
 
     @property
     def ends_contact(self) -> SuppressionReason | None:

@@ -26,7 +26,7 @@ class Judged:
 
 
 def judge(texts: Sequence[Mapping[str, pa.Table]], lake: Lake) -> Judged:
-    """Check files' mapped text (rows by canonical table, with ``contract.PROVENANCE``), files in the given order.
+    """Check files' mapped text (rows by canonical table, as ``contract.check`` takes them), files in the given order.
 
     A row may refer to an accepted row of these files or of the lake, and must not repeat the key of one.
     """

@@ -23,7 +23,7 @@ from holdfast.windows import instant
 
 @dataclass(frozen=True)
 class Landed:
-    """``texts``: rows by canonical table, with ``contract.PROVENANCE``; ``rejected``: rows that reach no table.
+    """``texts``: rows by canonical table, as ``contract.check`` takes them; ``rejected``: rows that reach no table.
 
     ``rows`` counts the file's own rows, with those that reach no table. ``own_ids`` has the shop's id behind each
     pseudonym.

@@ -121,6 +121,7 @@ class Planning:
                     f"planned run never changes: give the new definition a name other than {campaign.name!r}, or "
                     "plan it on a later cutoff"
                 )
+        with self.operations.reading() as tx:  # one moment, though others send meanwhile
             return planned(known_run(tx, campaign_id), tx.counts(campaign_id))
 
     def preview(self, campaign: Campaign, cutoff: str, at: datetime, first: int) -> Preview:

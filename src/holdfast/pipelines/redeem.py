@@ -45,6 +45,15 @@ def redeem(
     return answers
 
 
+def import_codes(operations: Operations, pool: str, codes: Sequence[str], actor: str, at: datetime) -> int:
+    """Put the shop's own codes into a pool; returns how many were new. One that is known already is left where it is.
+
+    No plan takes codes meanwhile, and no other import brings the same.
+    """
+    with operations.planning() as tx:
+        return tx.ledger.import_codes(pool, codes, actor, at)
+
+
 def counted(answers: Mapping[str, Redeemed]) -> dict[str, int]:
     return dict(Counter(answer.value for answer in answers.values()))
 

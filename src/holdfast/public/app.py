@@ -46,7 +46,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class _Report(BaseModel):
-    """A channel's report about a message."""
+    """A channel's report about a message. The words it came in are not kept: servers quote addresses in them."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -55,7 +55,6 @@ class _Report(BaseModel):
     kind: FeedbackKind
     occurred_at: Moment
     permanent: bool = False
-    detail: Annotated[Text, Field(max_length=500)] | None = None
 
 
 class _Redemption(BaseModel):
@@ -93,7 +92,7 @@ def report_hook(feedback: Feedback, channel: str) -> Hook:
 
     def act(body: bytes, _name: str, at: datetime) -> object:
         one = _Report.model_validate_json(body)
-        told = Told(one.id, one.reference, one.kind, one.occurred_at, one.permanent, one.detail)
+        told = Told(one.id, one.reference, one.kind, one.occurred_at, one.permanent)
         return {"recorded": feedback.receive(channel, told, at)}
 
     return act

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import DeliveryRow, OfferRow, SuppressionRow
+from holdfast.adapters.operations.models import Base, DeliveryRow, OfferRow, SuppressionRow
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.campaign.feedback import Feedback as FeedbackKind
@@ -114,6 +114,14 @@ def test_an_unsigned_a_forged_and_a_replayed_report_are_not_heard(client: TestCl
     assert suppressed(engine) == []
 
 
+def test_a_servers_words_with_an_address_in_them_are_kept_nowhere(client: TestClient, engine: Engine) -> None:
+    told = report(sent(engine, "7"), "bounced", permanent=True, detail="550 <anna@shop.example> unknown")
+    assert post(client, told) == (200, {"recorded": True})
+    with database.reading(engine) as connection:
+        kept = repr([connection.execute(select(table)).all() for table in Base.metadata.sorted_tables])
+    assert "anna" not in kept
+
+
 def test_a_key_that_is_being_replaced_still_signs(client: TestClient, engine: Engine) -> None:
     assert post(client, report(sent(engine, "7"), "opened"), key=OLDER)[0] == 200
 
@@ -126,10 +134,8 @@ def test_a_key_that_is_being_replaced_still_signs(client: TestClient, engine: En
         ({"occurred_at": "0001-01-01T00:00:00+23:59"}, "occurred_at"),  # no year of UTC
         ({"id": "e\x00"}, "id"),
         ({"id": "e" * 151}, "id"),
-        ({"detail": "\x00"}, "detail"),
         ({"id": ""}, "id"),
         ({"reference": "win_back@2017-11-26:7:email"}, "reference"),
-        ({"detail": "x" * 501}, "detail"),
     ],
 )
 def test_a_report_that_is_not_as_described_is_told_where(

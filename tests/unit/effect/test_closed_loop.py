@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.effect.closed_loop import LEARNED
-from tests.fakes.closed_loop import loop
+from tests.fakes.closed_loop import LEARNED, loop
 
 
 def test_within_a_few_campaigns_learning_leaves_risk_value_and_chance_behind() -> None:

@@ -10,12 +10,12 @@ from itertools import compress, repeat
 from pathlib import Path
 
 from holdfast.adapters.online.layout import Rows, View, entity_keys, texts, values
+from holdfast.adapters.parameters import parts
 from holdfast.adapters.storage import of_database
 from holdfast.errors import FeatureStoreError
 
 LOCK_SECONDS = 60
 _SETTING = "HOLDFAST_FEAST_ONLINE_URL"
-_KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables a statement
 
 
 class SqliteRows:
@@ -104,8 +104,7 @@ def _newer(
     """The keys that hold a newer row already."""
     found: set[bytes] = set()
     at, created = than
-    for start in range(0, len(keys), _KEYS_PER_QUERY):
-        some = keys[start : start + _KEYS_PER_QUERY]
+    for some in parts(keys):
         query = (
             f"SELECT DISTINCT entity_key FROM {table} WHERE entity_key IN ({','.join('?' * len(some))}) "  # noqa: S608
             "AND (event_ts > ? OR (event_ts = ? AND created_ts > ?))"

@@ -12,12 +12,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from holdfast.access import ApiKey, Scope, require_room
 from holdfast.adapters.operations import audit, database
+from holdfast.adapters.operations.ledger import coupon_of
 from holdfast.adapters.operations.models import ApiKeyRow, OfferRow
-from holdfast.campaign.offers import Coupon, Entitlement, OfferState, Terms
+from holdfast.adapters.parameters import parts
+from holdfast.campaign.offers import Entitlement, OfferState
 from holdfast.errors import AccessError, StoreUnavailableError
-from holdfast.windows import Window
-
-_AT_ONCE = 5_000  # below SQLite's limit of 32,766 parameters
 
 _IN_FORCE = select(OfferRow.__table__).where(
     OfferRow.customer_id.in_(bindparam("customers", expanding=True)),
@@ -80,12 +79,9 @@ class EntitlementDatabase:
 
     def in_force(self, customers: Sequence[str], at: datetime) -> Mapping[str, Sequence[Entitlement]]:
         found: dict[str, list[Entitlement]] = {}
-        for start in range(0, len(customers), _AT_ONCE):
-            for row in self._rows({"customers": customers[start : start + _AT_ONCE], "at": at}):
-                valid = Window(row.valid_from, row.valid_to)
-                terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
-                one = Entitlement(row.campaign_id, Coupon(row.customer_id, row.code, terms))
-                found.setdefault(row.customer_id, []).append(one)
+        for some in parts(customers):
+            for row in self._rows({"customers": some, "at": at}):
+                found.setdefault(row.customer_id, []).append(Entitlement(row.campaign_id, coupon_of(row)))
         for several in found.values():
             several.sort(key=lambda one: (one.coupon.terms.valid.end, one.coupon.code))
         return found

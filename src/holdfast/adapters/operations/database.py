@@ -36,10 +36,15 @@ _TAKE, _SHARE = text("SELECT pg_advisory_xact_lock(:key)"), text("SELECT pg_advi
 
 
 class Lock(IntEnum):
-    """What transactions wait for each other at. SQLite has one writer at a time, so that only PostgreSQL needs them."""
+    """What transactions wait for each other at. SQLite has one writer at a time, so that only PostgreSQL needs them.
 
-    EXCLUSIVE = 0x686F6C64  # planning, loading and migrating
-    LEASES = 0x686F6C65  # handing out messages to send
+    Nobody waits in a circle, since every transaction takes what it needs of these in this order: ``EXCLUSIVE``,
+    ``LEASES``, ``GATE``, rows of the outbox or reports about them, coupons, campaign runs, and ``AUDIT``, after which
+    it takes nothing new. Whoever takes two rows of the outbox that others may hold has ``LEASES``.
+    """
+
+    EXCLUSIVE = 0x686F6C64  # planning, loading, erasing and migrating
+    LEASES = 0x686F6C65  # handing out messages to send, and taking them back
     GATE = 0x686F6C66  # shared by whoever relies on what the send gate was told, exclusive for whoever changes it
     AUDIT = 0x686F6C67  # the end of the audit log
 
@@ -132,8 +137,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads."""
+    """A transaction that only reads, and sees what was committed before its first question, whatever comes later."""
     with _explained(engine), engine.connect() as connection:
+        if connection.dialect.name == "postgresql":  # which by itself looks anew at every statement
+            connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 

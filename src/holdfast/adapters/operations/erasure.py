@@ -1,7 +1,8 @@
 """The operations database for a person's rights: what it holds of a customer, and how it forgets.
 
 A campaign's figures must still add up when a customer is gone. So the rows of campaigns stay and lose whose they are:
-the pseudonym gives way to a random word that nothing leads to or from. What tells more than a figure is emptied.
+the pseudonym, and a message's reference, which is made from it, give way to random words, from which nothing leads to
+the person. What tells more than a figure is emptied.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     update,
 )
@@ -69,10 +71,10 @@ class CampaignRows:
 
     def erase(self, person: Person) -> None:
         with _forgetting(self.engine) as connection:
-            change_gate(connection)
             SqlOutbox(connection, None).withdraw(person.customer_id, self.clock)
             _empty(connection, person.customer_id)
             connection.execute(delete(SuppressionRow).where(SuppressionRow.customer_id == person.customer_id))
+            _rename_messages(connection, person.customer_id)
             _rename(connection, person.customer_id, f"erased-{secrets.token_hex(13)}")
 
 
@@ -114,7 +116,7 @@ class VaultRows:
 
 @dataclass(frozen=True)
 class MessageWords:
-    """What finished messages were composed of, and channels' remarks: ``pipelines.retention.Dated``."""
+    """What finished messages were composed of, and why they failed: ``pipelines.retention.Dated``."""
 
     engine: Engine
 
@@ -124,11 +126,12 @@ class MessageWords:
 
     def drop(self, before: datetime) -> None:
         with database.writing(self.engine) as connection:
-            connection.execute(update(OutboxRow).where(_spent(before)).values(context=null()))
+            connection.execute(update(OutboxRow).where(_spent(before)).values(context=null(), detail=None))
 
 
 def _spent(before: datetime) -> ColumnElement[bool]:
-    return and_(OutboxRow.finished_at < before, cast(OutboxRow.context, String) != "null")  # NULL is not unequal
+    words = cast(OutboxRow.context, String) != "null"  # NULL is not unequal
+    return and_(OutboxRow.finished_at < before, or_(words, OutboxRow.detail.is_not(None)))
 
 
 @dataclass(frozen=True)
@@ -206,13 +209,26 @@ def _told(row: Any) -> dict[str, Any]:
 
 
 def _empty(connection: Connection, customer_id: str) -> None:
-    """Drop what tells more than a figure: words of messages, remarks of channels, the shop's order numbers."""
-    references = select(OutboxRow.reference).where(OutboxRow.customer_id == customer_id)
+    """Drop what tells more than a figure: words of messages, why they failed, the shop's order numbers."""
     codes = select(OfferRow.code).where(OfferRow.customer_id == customer_id)
-    connection.execute(update(DeliveryRow).where(DeliveryRow.reference.in_(references)).values(detail=None))
     connection.execute(update(RedemptionRow).where(RedemptionRow.code.in_(codes)).values(order_id=None))
     mine = OutboxRow.customer_id == customer_id
     connection.execute(update(OutboxRow).where(mine).values(context=None, detail=None, timezone="UTC"))
+
+
+def _rename_messages(connection: Connection, customer_id: str) -> None:
+    """Call the customer's messages, and what channels told of them, by random words. Reports are written anew: they
+    refer to the message, and either name may change only while the other is not there.
+    """
+    messages = select(OutboxRow.id, OutboxRow.reference).where(OutboxRow.customer_id == customer_id)
+    for number, reference in connection.execute(messages.with_for_update()).all():  # no report comes in meanwhile
+        mine, new = DeliveryRow.reference == reference, secrets.token_hex(16)
+        reports = connection.execute(select(DeliveryRow.__table__).where(mine)).mappings().all()
+        connection.execute(delete(DeliveryRow).where(mine))
+        connection.execute(update(OutboxRow).where(OutboxRow.id == number).values(reference=new))
+        if reports:
+            named = [{**one, "id": f"erased-{secrets.token_hex(13)}", "reference": new} for one in reports]
+            connection.execute(insert(DeliveryRow), named)
 
 
 def _rename(connection: Connection, customer_id: str, word: str) -> None:

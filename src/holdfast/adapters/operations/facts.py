@@ -14,12 +14,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 from holdfast.adapters.operations.bulk import insert_columns
 from holdfast.adapters.operations.models import CampaignRow, ConsentRow, ContactRow, OutboxRow, SuppressionRow
 from holdfast.adapters.operations.vault import ADDRESSES
+from holdfast.adapters.parameters import AT_ONCE
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.feedback import ALL_CHANNELS
 from holdfast.campaign.outbox import State
 from holdfast.rules import FrequencyCap
 
-_NAMED_AT_ONCE = 5_000  # below SQLite's limit of 32,766 parameters
 _ASKED = Table("asked_customers", MetaData(), Column("customer_id", String(200), primary_key=True), prefixes=["TEMP"])
 
 
@@ -30,7 +30,7 @@ class Facts:
         self._connection = connection
         self._ids = list(customer_ids)
         self._all: Any = self._ids
-        if len(self._ids) > _NAMED_AT_ONCE:
+        if len(self._ids) > AT_ONCE:
             _ASKED.drop(connection, checkfirst=True)
             _ASKED.create(connection)
             insert_columns(connection, _ASKED, {"customer_id": self._ids})

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.adapters.operations import audit
 from holdfast.adapters.operations.models import CampaignRow, ImportedCodeRow, OfferRow, RedemptionRow
+from holdfast.adapters.parameters import parts
 from holdfast.campaign.offers import Balance, Coupon, OfferState, Redeemed, RedemptionReport, Terms, judge
 from holdfast.errors import CampaignError
 from holdfast.windows import Window
-
-_AT_ONCE = 5_000  # below SQLite's limit of 32,766 parameters
 
 
 class SqlLedger:
@@ -27,8 +27,7 @@ class SqlLedger:
     def import_codes(self, pool: str, codes: Sequence[str], actor: str, at: datetime) -> int:
         wanted = list(dict.fromkeys(codes))
         known: set[str] = set()
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
+        for some in parts(wanted):
             known.update(self._connection.scalars(select(ImportedCodeRow.code).where(ImportedCodeRow.code.in_(some))))
             known.update(self._connection.scalars(select(OfferRow.code).where(OfferRow.code.in_(some))))
         fresh = [code for code in wanted if code not in known]
@@ -49,19 +48,19 @@ class SqlLedger:
 
     def take_codes(self, pool: str, count: int) -> list[str]:
         free = select(ImportedCodeRow.code).where(ImportedCodeRow.pool == pool, ~ImportedCodeRow.taken)
-        taken = list(self._connection.scalars(free.order_by(ImportedCodeRow.code).limit(count)))
+        first = free.order_by(ImportedCodeRow.code).limit(count)
+        taken = self._connection.scalars(
+            update(ImportedCodeRow)
+            .where(ImportedCodeRow.code.in_(first), ~ImportedCodeRow.taken)
+            .values(taken=True)
+            .returning(ImportedCodeRow.code)
+        ).all()
         if len(taken) < count:
             raise CampaignError(
                 f"the pool {pool!r} holds {len(taken)} free codes, but {count} are needed. Import more with "
                 f"`holdfast coupons import {pool} FILE`, or lower the campaign's budget.contacts."
             )
-        if taken:
-            self._connection.execute(
-                update(ImportedCodeRow)
-                .where(ImportedCodeRow.pool == pool, ~ImportedCodeRow.taken, ImportedCodeRow.code <= taken[-1])
-                .values(taken=True)
-            )
-        return taken
+        return sorted(taken)
 
     def redeem(self, report: RedemptionReport, source: str, at: datetime) -> Redeemed:
         # The coupon's row is locked, so that of two redemptions at once the second sees the first.
@@ -73,9 +72,7 @@ class SqlLedger:
             return told
         coupon, state = None, None
         if row is not None:
-            valid = Window(row.valid_from, row.valid_to)
-            terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
-            coupon, state = Coupon(row.customer_id, row.code, terms), OfferState(row.state)
+            coupon, state = coupon_of(row), OfferState(row.state)
         outcome = judge(report, coupon, state)
         try:
             with self._connection.begin_nested():
@@ -142,6 +139,13 @@ class SqlLedger:
             .group_by(RedemptionRow.outcome)
         )
         return dict(self._connection.execute(query).all())
+
+
+def coupon_of(row: Row[Any]) -> Coupon:
+    """The coupon in a row of offers, or one joined to it."""
+    valid = Window(row.valid_from, row.valid_to)
+    terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
+    return Coupon(row.customer_id, row.code, terms)
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -223,7 +223,6 @@ class DeliveryRow(Base):
     kind: Mapped[str] = mapped_column(String(20))
     occurred_at: Mapped[datetime] = mapped_column(UtcInstant)
     received_at: Mapped[datetime] = mapped_column(UtcInstant)
-    detail: Mapped[str | None] = mapped_column(Text)
 
 
 class ChannelRow(Base):

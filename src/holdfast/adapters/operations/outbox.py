@@ -13,6 +13,7 @@ from holdfast.adapters.operations import audit
 from holdfast.adapters.operations.columns import UtcInstant
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.facts import Facts
+from holdfast.adapters.operations.ledger import coupon_of
 from holdfast.adapters.operations.models import (
     AssignmentRow,
     CampaignRow,
@@ -24,11 +25,11 @@ from holdfast.adapters.operations.models import (
     OutboxRow,
 )
 from holdfast.adapters.operations.sealing import Keyring
-from holdfast.adapters.operations.vault import ADDRESSES, required, wrapped_of
+from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate, required, wrapped_of
 from holdfast.campaign.definition import CONTROL, Campaign
 from holdfast.campaign.dispatch import Pending, Spent, dispatch
 from holdfast.campaign.eligibility import Reason, Standings
-from holdfast.campaign.offers import Coupon, OfferState, Terms
+from holdfast.campaign.offers import OfferState
 from holdfast.campaign.outbox import (
     LEASE,
     Allowance,
@@ -46,7 +47,6 @@ from holdfast.campaign.outbox import (
 )
 from holdfast.errors import CampaignError
 from holdfast.rules import Outreach
-from holdfast.windows import Window
 
 _LAPSED = "its sender ended between claim and mark: look for its reference at the channel, then resolve it"
 _MOST_TOKENS = 1e9  # any number above every burst
@@ -158,6 +158,8 @@ class SqlOutbox:
         return True
 
     def release(self, leases: Sequence[Lease]) -> None:
+        hold(self._connection, Lock.LEASES)
+        released = []
         for lease in leases:
             given_back = self._connection.execute(
                 update(OutboxRow)
@@ -167,7 +169,8 @@ class SqlOutbox:
                 .values(leased_by=None, lease_until=None, epoch=OutboxRow.epoch + 1)
             )
             if given_back.rowcount == 1:
-                self._spend([lease.outbox_id], -1)
+                released.append(lease.outbox_id)
+        self._spend(released, -1)
 
     def answered(self, channel: str, up: bool, at: datetime) -> None:
         hold(self._connection, Lock.LEASES)
@@ -177,13 +180,15 @@ class SqlOutbox:
     def withdraw(self, customer_id: str, at: datetime) -> None:
         """Let none of the customer's planned messages leave, those that are leased included; their coupons are void."""
         hold(self._connection, Lock.LEASES)
+        change_gate(self._connection)
         planned = (OutboxRow.customer_id == customer_id, OutboxRow.state == State.PLANNED)
-        leased = self._connection.scalars(select(OutboxRow.id).where(*planned, OutboxRow.lease_until.is_not(None)))
-        self._spend(leased.all(), -1)
+        leased = select(OutboxRow.id).where(*planned, OutboxRow.lease_until.is_not(None))
+        taken = self._connection.scalars(leased).all()
         ids = self._connection.scalars(select(OutboxRow.id).where(*planned)).all()
         fenced = {"leased_by": None, "lease_until": None, "epoch": OutboxRow.epoch + 1}
         self._connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(fenced))
         self._skip(ids, Reason.SUPPRESSED, at)
+        self._spend(taken, -1)
 
     def entries(self, state: State | None, campaign_id: str | None, limit: int) -> list[OutboxEntry]:
         query = select(OutboxRow.__table__).order_by(OutboxRow.id).limit(limit)
@@ -208,27 +213,28 @@ class SqlOutbox:
         ]
 
     def resolve(self, reference: str, delivered: bool, actor: str, at: datetime) -> None:
+        self._share_gate()
         state = State.SENT if delivered else State.FAILED
         resolved = self._connection.execute(
             update(OutboxRow)
             .where(OutboxRow.reference == reference, OutboxRow.state == State.UNKNOWN)
             .values(state=state.value, finished_at=at, detail=f"resolved by {actor}")
-            .returning(OutboxRow.id)
-        ).scalar_one_or_none()
+            .returning(OutboxRow.id, OutboxRow.customer_id, OutboxRow.campaign_id)
+        ).one_or_none()
         if resolved is None:
             raise CampaignError(
                 f"no message {reference!r} is in doubt. `holdfast outbox show --state unknown` lists those that are."
             )
         if not delivered:
-            self._void([resolved])
-            self._spend([resolved], -1)
+            self._void([resolved.id])
+            self._spend([resolved.id], -1)
         audit.append(
             self._connection,
             at=at,
             actor=actor,
             action="outbox.resolve",
-            subject=reference,
-            details={"delivered": delivered},
+            subject=audit_name(self._connection, resolved.customer_id),  # a reference would outlive an erasure
+            details={"campaign": resolved.campaign_id, "delivered": delivered},
         )
 
     def next_due(self, channel: str) -> datetime | None:
@@ -243,7 +249,7 @@ class SqlOutbox:
         return dict(self._connection.execute(query).all())
 
     def _share_gate(self) -> None:
-        """Before any row is locked: whoever holds a row never waits for the gate, so that nobody waits in a circle."""
+        """Before any row is locked, see ``Lock``."""
         if not self._shares_gate:
             hold(self._connection, Lock.GATE, shared=True)
             self._shares_gate = True
@@ -405,11 +411,6 @@ class _Contact(NamedTuple):
 
 
 def _pending(row: Row[Any], campaign: Campaign, contact: _Contact) -> Pending:
-    coupon = None
-    if row.code is not None:
-        valid = Window(row.valid_from, row.valid_to)
-        terms = Terms(row.amount, row.percent, row.maximum_discount, row.minimum_basket, valid)
-        coupon = Coupon(row.customer_id, row.code, terms)
     draft = Draft(
         campaign=campaign,
         campaign_id=row.campaign_id,
@@ -417,7 +418,7 @@ def _pending(row: Row[Any], campaign: Campaign, contact: _Contact) -> Pending:
         arm=campaign.arm(row.arm),
         recipient=contact.recipient,
         given_name=contact.given_name,
-        coupon=coupon,
+        coupon=None if row.code is None else coupon_of(row),
         timezone=row.timezone,
         context=row.context or {},
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.adapters.operations import audit, database
+from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.facts import Facts
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, DeliveryRow, OutboxRow, SuppressionRow
 from holdfast.adapters.operations.vault import ADDRESSES, audit_name, change_gate, objected
@@ -106,11 +107,12 @@ class SqlReplies:
             "kind": told.kind.value,
             "occurred_at": told.occurred_at,
             "received_at": received_at,
-            "detail": told.detail,
         }
+        if told.ends_contact is not None:
+            hold(self._connection, Lock.GATE)  # which ``suppress`` will change: before the message's row, see ``Lock``
         try:
             with self._connection.begin_nested():
                 self._connection.execute(insert(DeliveryRow).values(event))
-        except IntegrityError:  # its id is there, perhaps since a moment ago
+        except IntegrityError:  # its id is there, or its message's reference no more, perhaps since a moment ago
             return False
         return True

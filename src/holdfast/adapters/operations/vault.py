@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,13 +30,12 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.database import Lock, hold
 from holdfast.adapters.operations.models import ConsentRow, ContactRow, GateRow, IdentityRow, LoadedBatchRow
 from holdfast.adapters.operations.sealing import DataKey, Keyring, Wrapped
+from holdfast.adapters.parameters import AT_ONCE, parts
 from holdfast.campaign.eligibility import has_one_recipient
 from holdfast.campaign.feedback import ALL_CHANNELS
 from holdfast.campaign.replies import MARKETING, PROFILING
 from holdfast.errors import SettingsError
 from holdfast.schemas import CONSENTS, CONTACTS, TABLES, Home
-
-_IDS_AT_ONCE = 10_000  # below SQLite's limit of 32,766 parameters
 
 
 class Address(NamedTuple):
@@ -87,7 +86,7 @@ class SqlVault:
         with database.exclusive(self._engine) as connection:
             _identify(connection, required(self._keyring), own_ids)
 
-    def rotate(self, at_once: int = _IDS_AT_ONCE) -> int:
+    def rotate(self, at_once: int = AT_ONCE) -> int:
         """Wrap every data key with the newest key; returns how many were under another.
 
         Some at a time, each in a transaction of its own: broken off, a repeated call goes on. Afterwards the other keys
@@ -138,7 +137,7 @@ class SqlVault:
         with database.reading(self._engine) as connection:
             some = (
                 connection.scalars(select(ContactRow.customer_id).where(ContactRow.customer_id.in_(ids)))
-                for ids in _id_batches(customer_ids)
+                for ids in parts(customer_ids)
             )
             return [customer for found in some for customer in found]
 
@@ -146,7 +145,7 @@ class SqlVault:
         """Delete the contact details of these customers."""
         with database.exclusive(self._engine) as connection:
             change_gate(connection)
-            for some in _id_batches(customer_ids):
+            for some in parts(customer_ids):
                 connection.execute(delete(ContactRow).where(ContactRow.customer_id.in_(some)))
 
     def objectors(self) -> frozenset[str]:
@@ -206,12 +205,6 @@ def change_gate(connection: Connection) -> None:
     connection.execute(update(GateRow).values(version=GateRow.version + 1))
 
 
-def _id_batches(customer_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids in parts small enough for one query."""
-    for start in range(0, len(customer_ids), _IDS_AT_ONCE):
-        yield customer_ids[start : start + _IDS_AT_ONCE]
-
-
 def _enter(connection: Connection, table: str, batches: Iterable[str]) -> list[str]:
     """Enter in the ledger the batches that are not there yet, and return them."""
     wanted = list(dict.fromkeys(batches))
@@ -237,7 +230,7 @@ def _records(rows: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
 def _data_keys(connection: Connection, keyring: Keyring, customer_ids: Sequence[str]) -> dict[str, DataKey]:
     """Each customer's data key, made for those who have none."""
     keys: dict[str, DataKey] = {}
-    for some in _id_batches(customer_ids):
+    for some in parts(customer_ids):
         rows = connection.execute(select(IdentityRow.__table__).where(IdentityRow.customer_id.in_(some)))
         keys.update({row.customer_id: keyring.open(row.customer_id, wrapped_of(row)) for row in rows})
     made = []
@@ -264,7 +257,7 @@ def _put_contacts(connection: Connection, keyring: Keyring, records: Sequence[di
     latest = {record["customer_id"]: record for record in records}
     if not latest:
         return
-    for some in _id_batches(list(latest)):
+    for some in parts(list(latest)):
         connection.execute(delete(ContactRow).where(ContactRow.customer_id.in_(some)))
     keys = _data_keys(connection, keyring, list(latest))
     reachable = {
@@ -286,7 +279,7 @@ def _put_consents(connection: Connection, records: Sequence[dict[str, Any]]) -> 
     if not wanted:
         return 0
     columns = [getattr(ConsentRow, name) for name in _CONSENT_KEY]
-    for some in _id_batches(list({record["customer_id"] for record in records})):
+    for some in parts(list({record["customer_id"] for record in records})):
         for known in connection.execute(select(*columns).where(ConsentRow.customer_id.in_(some))):
             wanted.pop(tuple(known), None)
     if wanted:
