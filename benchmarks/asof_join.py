@@ -1,22 +1,24 @@
 """Our as-of join against Feast's DuckDB store and Polars' join_asof, over the same Parquet files.
 
-    python -m benchmarks.asof_join
+    python -m benchmarks.asof_join [CASE ...]
 
 writes benchmarks/results/asof_join.json: 30 features in 3 views, each customer asked for at six cutoffs four weeks
 apart, and a deep history of 180 daily cutoffs. Polars takes part where it can be imported (for instance from a folder
-made by ``pip install --target FOLDER polars`` and put on PYTHONPATH); it is no dependency.
+made by ``pip install --target FOLDER polars`` and put on PYTHONPATH); it is no dependency. Before anything is measured,
+all are asked the same few thousand questions and must give the same answers.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from benchmarks.feature_files import TTL, VIEWS, entities, open_store, write
@@ -30,6 +32,13 @@ CASES = {  # name: customers, cutoffs, days between them; the last six cutoffs a
     "deep: 20k x 180": (20_000, 180, 1),
 }
 ASKED = 6
+FEATURES = [name for names in VIEWS.values() for name in names]
+SMALL = 500
+"""Customers of the questions that all must answer alike."""
+
+
+Join = Callable[[Path, int, list[datetime]], Callable[[], Any]]
+"""Made ready for files, a number of customers, and when each is asked about; called, it joins."""
 
 
 def ours(offline: Path, customers: int, times: list[datetime]) -> Callable[[], Any]:
@@ -71,17 +80,41 @@ def feast(offline: Path, customers: int, times: list[datetime]) -> Callable[[], 
     return lambda: store.get_historical_features(entity_df=asked, features=features).to_df()
 
 
-def rows() -> Iterator[dict[str, Any]]:
-    rival = find_spec("polars") is not None
-    if not rival:
+def require_same_answers(joins: Mapping[str, Join]) -> None:
+    """Ask at and between cutoffs, before the first, and at the end of the last values' time to live and just after."""
+    with tempfile.TemporaryDirectory() as folder:
+        offline = Path(folder) / "offline"
+        known = write(offline, SMALL, ASKED, timedelta(days=28))
+        first, last, second = known[0], known[-1], timedelta(seconds=1)
+        times = [first - second, *known, last - second, last + TTL, last + TTL + second]
+        found = {name: _answers(join(offline, SMALL, times)()) for name, join in joins.items()}
+    for name, answers in found.items():
+        pd.testing.assert_frame_equal(answers, found["ours"], check_dtype=False, obj=f"the answers of {name}")
+    nulls = found["ours"][FEATURES[0]].isna().sum()
+    if nulls != 2 * SMALL:
+        raise RuntimeError(f"{nulls} of {len(times) * SMALL} questions have no answer, where {2 * SMALL} have none")
+
+
+def _answers(joined: Any) -> pd.DataFrame:
+    """Features by question, however the join gives them."""
+    rows: pd.DataFrame = joined if isinstance(joined, pd.DataFrame) else joined.to_pandas()
+    seconds = rows["event_timestamp"].map(lambda at: at.timestamp()).rename("asked_at")
+    return rows.set_index([rows["customer_id"].astype(str), seconds])[FEATURES].sort_index()
+
+
+def rows(cases: Sequence[str]) -> Iterator[dict[str, Any]]:
+    joins: dict[str, Join] = {"ours": ours, "feast": feast}
+    if find_spec("polars"):
+        joins["polars"] = polars
+    else:
         sys.stdout.write("Polars is left out: it cannot be imported\n")
-    for name, (customers, cutoffs, step) in CASES.items():
+    require_same_answers(joins)
+    for name in cases:
+        customers, cutoffs, step = CASES[name]
         with tempfile.TemporaryDirectory() as folder:
             offline = Path(folder) / "offline"
             times = write(offline, customers, cutoffs, timedelta(days=step))[-ASKED:]
-            found = {"ours": alone(ours, offline, customers, times), "feast": alone(feast, offline, customers, times)}
-            if rival:
-                found["polars"] = alone(polars, offline, customers, times)
+            found = {who: alone(join, offline, customers, times) for who, join in joins.items()}
         base = found["ours"]
         ratios: dict[str, float] = {}
         for other in [one for one in ("polars", "feast") if one in found]:
@@ -92,4 +125,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 if __name__ == "__main__":
     known = ("feast", "duckdb", "pyarrow", "numpy", *(["polars"] if find_spec("polars") else []))
-    record("asof_join", rows(), known)
+    record("asof_join", rows(sys.argv[1:] or list(CASES)), known)

@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.measured import record
-from holdfast.effect.closed_loop import LEARNED, ORACLE, RIVALS
-from tests.unit.effect.test_closed_loop import loop
+from tests.fakes.closed_loop import LEARNED, ORACLE, RIVALS, loop
 
 
 def rounds(seeds: int, customers: int, campaigns: int = 12) -> Iterator[dict[str, Any]]:

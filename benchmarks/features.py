@@ -6,7 +6,8 @@ writes benchmarks/results/features.json. The log is synthetic (``benchmarks.synt
 core, in a process of its own; importing libraries is not measured. The engine computes the whole catalogue; the others
 compute the sixty plain features of ``benchmarks.reference_features``, as of one cutoff. "daily" is what a run of the
 features pipeline does when 1 % of the customers were active on one more day, beside "training", its first run over
-all weekly cutoffs of the year; both write their feature tables. Polars takes part where it can be imported.
+all weekly cutoffs of the year; both write their feature tables. Polars takes part where it can be imported. Before
+anything is measured, all count on a small log and must come to the same numbers, as far as they count the same.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pyarrow.dataset as ds
 
 from benchmarks import reference_features as reference
@@ -40,8 +42,16 @@ YEAR_END = date(2017, 12, 31)
 WEEKLY = [YEAR_END - timedelta(days=7 * week) for week in range(52)]
 NEXT_DAY = date(2018, 1, 2)
 _RULES = Path(__file__).parents[1] / "config" / "retention.yaml"
+_SMALL = 20_000
+"""Rows of the log on which all must count alike."""
+_OURS = ["orders_28d", "amount_28d"]
+"""What the catalogue counts as its rivals do: no change of clocks lies within the window."""
 _LARGEST_IN_FULL = 10_000_000
 """Beyond, one cutoff alone is measured, beside DuckDB: the others would want the machine's whole memory."""
+
+
+Rival = Callable[[Path, datetime], Callable[[], Any]]
+"""Made ready for a lake and a cutoff; called, it computes."""
 
 
 def scan(lake: Path) -> Callable[[], Any]:
@@ -89,11 +99,36 @@ def pipeline(lake: Path, home: Path, cutoff: date) -> Callable[[], Any]:
     return lambda: features.compute(cutoff.isoformat())
 
 
+def require_same_counts(rivals: Mapping[str, Rival], at: datetime, folder: Path) -> None:
+    """The rivals must agree on every count and sum, and the engine with them on orders and money of four weeks."""
+    synthetic_log.write(folder / "lake", _SMALL)
+    own = LocalEngine(DeltaLake(folder / "lake"), ZONE, folder / "home", workers=1)
+    [found] = own.compute([YEAR_END])
+    views = [view.set_index("customer_id") for view in found.views.values()]
+    ours = pd.concat([view[view.columns.intersection(_OURS)] for view in views], axis=1)
+    kinds = ("orders", "amount", *reference.EVENT_TYPES, *reference.OTHERS)
+    columns = [f"{kind}_{days}d" for kind in kinds for days in reference.WINDOWS]
+    counted = {name: _counts(rival(folder / "lake", at)(), ours.index)[columns] for name, rival in rivals.items()}
+    for name, numbers in counted.items():
+        pd.testing.assert_frame_equal(numbers, counted["duckdb"], check_dtype=False, obj=f"the numbers of {name}")
+    expected = counted["duckdb"][_OURS]
+    pd.testing.assert_frame_equal(ours[_OURS], expected, check_dtype=False, obj="the engine's numbers")
+    if not (expected > 0).any().all():
+        raise RuntimeError("the small log has no orders in its last four weeks, so that nothing was compared")
+
+
+def _counts(answer: Any, customers: pd.Index[Any]) -> pd.DataFrame:
+    """By customer, whatever library gives them; nothing counted is zero."""
+    table: pd.DataFrame = answer if isinstance(answer, pd.DataFrame) else answer.to_pandas().set_index("customer_id")
+    return table.set_axis(table.index.astype(str)).reindex(customers).fillna(0.0)
+
+
 def rows(sizes: Sequence[int], folder: Path) -> Iterator[dict[str, Any]]:
-    rivals = {"pandas": reference.in_pandas, "duckdb": reference.in_duckdb}
+    rivals: dict[str, Rival] = {"pandas": reference.in_pandas, "duckdb": reference.in_duckdb}
     if find_spec("polars"):
         rivals["polars"] = reference.in_polars
     at = datetime(2017, 12, 31, 5, tzinfo=UTC)
+    require_same_counts(rivals, at, folder / "small")
     for size in sizes:
         lake, home = folder / f"{size}" / "lake", folder / f"{size}" / "home"
         synthetic_log.write(lake, size)

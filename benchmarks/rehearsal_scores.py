@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks.measured import record
 from holdfast import proving
 from holdfast.adapters.yaml_files import load
-from holdfast.policy_proving import Oracle, Policies, Taught, churn_cut, learned_policies, oracles, share_of, taught
 from holdfast.simulator.config import ShopConfig
+from tests.fakes.policy_proving import Oracle, Policies, Taught, churn_cut, learned_policies, oracles, share_of, taught
 
 HISTORY_DAYS, SHOPS, CUSTOMERS = 112, 2, 4096
 POLICY_CUSTOMERS, CAMPAIGNS = 16_384, 12

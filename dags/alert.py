@@ -1,7 +1,8 @@
 """### Alert: the digest for whoever is on call
 
 Every morning, tells by the channel `alert` of `config/channels.yaml` (an e-mail to one address, or a signed
-webhook) how many customers are at risk, what was sent, and what needs a person: messages in doubt, refused, waiting.
+webhook) how many customers are at risk, what was sent, and what needs a person: messages of any run in doubt, refused
+of late or overdue, and a day without scores.
 
 **A re-run is safe.** It sends the digest again, marked with its time; nothing else is changed.
 """

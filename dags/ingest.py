@@ -10,7 +10,8 @@ whether they stop the line. Tables of many small files are compacted.
 **A re-run is safe.** A file is known by its content hash; a batch already in a table is left out of it.
 
 **When it fails**, the message names each refused file, the place in it and what to do. All other files are in the lake
-already. Mend the file, land it again, and clear the run; `docs/ingestion.md` explains every message.
+already, and start what comes next as soon as a run goes through, though it may find nothing new. Mend the file, land
+it again, and clear the run; `docs/ingestion.md` explains every message.
 """
 
 from airflow.sdk import dag, task
@@ -41,8 +42,10 @@ def ingest() -> None:
 
     @task.short_circuit
     def news(results: list[dict]) -> bool:
-        """Nothing new: the rest is skipped, and nothing downstream starts."""
-        return bool(results)
+        """Nothing new, and nothing stored that was not announced: the rest is skipped, nothing downstream starts."""
+        from holdfast import wiring
+
+        return wiring.ingest().news(results)
 
     @task(outlets=[LAKE])
     def finish(results: list[dict], findings: list[dict]) -> dict:
@@ -50,6 +53,13 @@ def ingest() -> None:
         from holdfast import wiring
 
         return wiring.ingest().finish(results, findings)
+
+    @task
+    def announced(finished: dict) -> None:
+        """Note that the event is out; one that is lost before this is made good by the next run."""
+        from holdfast import wiring
+
+        wiring.ingest().announced(finished)
 
     @task
     def compact(finished: dict) -> list[dict]:
@@ -62,6 +72,7 @@ def ingest() -> None:
     findings = watch(results)
     finished = finish(results, findings)
     news(results) >> finished
+    announced(finished)
     compact(finished)
 
 

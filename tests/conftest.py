@@ -3,12 +3,16 @@
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine
 from xdist.scheduler import LoadFileScheduling
+
+from tests.machine import lacking, ours
 
 # A runner started in the background by a shell ignores Ctrl-C, and so would every child that a test sends it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,7 +23,7 @@ hypothesis.settings.load_profile("holdfast")
 
 # At import time: Airflow reads its configuration when it is first imported, which collection may do.
 _HOME = tempfile.TemporaryDirectory(prefix="holdfast-tests-")
-for _name in [name for name in os.environ if name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))]:
+for _name in ours():
     del os.environ[_name]
 os.environ["HOLDFAST_HOME"] = _HOME.name
 os.environ["HOLDFAST_APPROVAL"] = "auto"
@@ -61,3 +65,23 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     from tests.fakes.operations import operations_url
 
     return operations_url(tmp_path, request.param)
+
+
+@pytest.fixture
+def engine(url: str) -> Engine:
+    """The same, opened."""
+    from holdfast.adapters.operations import database
+
+    return database.connect(url)
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis server's URL, without a database number."""
+    from tests.fakes.redis_server import redis_server, why_absent
+
+    absent = why_absent()
+    if absent:
+        lacking(absent)
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url

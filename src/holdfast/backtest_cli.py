@@ -72,7 +72,12 @@ def _names(given: str | None, configured: list[str]) -> list[str]:
 
     if given is None:
         return configured
-    return list(CANDIDATES) if given == "all" else [candidate(one.strip()).name for one in given.split(",")]
+    if given != "all":
+        return [candidate(one.strip()).name for one in given.split(",")]
+    for one in CANDIDATES.values():
+        if not one.installed:
+            terminal.say(f"{one.name} is left out: it needs {one.requires}, which is not installed.")
+    return [one.name for one in CANDIDATES.values() if one.installed]
 
 
 def _table(found: list[Compared]) -> Table:

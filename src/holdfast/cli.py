@@ -288,7 +288,10 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of
 
 @app.command(name="exec", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
 @_told
-def execute(context: typer.Context, program: Annotated[str, typer.Argument(metavar="PROGRAM")]) -> None:
+def execute(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="All that follows it is the program's own.")],
+) -> None:
     """Become another program, with the variables of `holdfast env`: holdfast exec airflow dags list."""
     from holdfast.adapters.environment import activate
     from holdfast.settings import Settings

@@ -35,6 +35,8 @@ def work(
     from holdfast import wiring
 
     wiring.prepare()
+    if channel is not None and channel not in (known := wiring.channels()):
+        raise typer.BadParameter(f"{channel!r} is no channel; there are {', '.join(sorted(known))}")
     while True:
         for name in [channel] if channel else list(wiring.channels()):
             try:

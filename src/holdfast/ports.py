@@ -22,7 +22,7 @@ from holdfast.campaign.definition import CampaignRun
 from holdfast.campaign.eligibility import Known
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.feedback import Decision, SuppressionReason
-from holdfast.campaign.funnel import Progress
+from holdfast.campaign.funnel import Attention, Progress
 from holdfast.campaign.offers import Balance, Entitlement, Redeemed, RedemptionReport
 from holdfast.campaign.outbox import Batch, Counts, CustomerRecord, Lease, Leased, OutboxEntry, Outcome, State, Step
 from holdfast.campaign.planned import Coupons, Messages
@@ -610,6 +610,13 @@ class CampaignProgress(Protocol):
 
     def of(self, campaign_id: str) -> list[Progress]:
         """Every assigned customer of the run, in no particular order."""
+        ...
+
+    def attention(self, at: datetime, failed_since: datetime) -> list[Attention]:
+        """What needs a person ``at`` this moment, of all runs with such messages, in the order of planning.
+
+        In doubt is what nobody has settled, failed what was refused ``failed_since`` or later, overdue what was due.
+        """
         ...
 
 

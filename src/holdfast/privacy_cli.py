@@ -11,12 +11,11 @@ import typer
 from rich.table import Table
 
 from holdfast import terminal
-from holdfast.errors import MissingDataError
 
 app = typer.Typer(no_args_is_help=True, help="Tell customers what is held about them, erase them, renew keys.")
 _command = terminal.commands_of(app)
 
-Customer = Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer.")]
+Customer = Annotated[str, typer.Argument(metavar="ID", help="The shop's id of the customer, or the pseudonym.")]
 
 
 @_command("export")
@@ -72,10 +71,7 @@ def who(
     from holdfast import wiring
 
     wiring.prepare()
-    own_id = wiring.vault().own_id(customer_id)
-    if own_id is None:
-        raise MissingDataError(f"the vault knows no customer {customer_id!r}: misspelt, or erased since.")
-    typer.echo(own_id)
+    typer.echo(wiring.own_id_of(customer_id))
 
 
 @_command("rotate")

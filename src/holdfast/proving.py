@@ -118,10 +118,10 @@ class Watched:
         told = pd.DataFrame(dict(zip(FEATURES, columns, strict=True))).astype(float)
         return told.assign(customer_id=[f"sim-{one}" for one in who])
 
-    def outcomes(self, who: Indices, start: int) -> pd.DataFrame:
-        """What these customers did in the horizon from day ``start`` on, and before it, as a readout takes it."""
+    def outcomes(self, who: Indices, start: int, days: int = HORIZON_DAYS) -> pd.DataFrame:
+        """What these customers did in the ``days`` from day ``start`` on, and before it, as a readout takes it."""
         margin = self.shop.config.basket.margin
-        inside, before = slice(start, start + HORIZON_DAYS), slice(start - HORIZON_DAYS, start)
+        inside, before = slice(start, start + days), slice(max(0, start - days), start)
         orders = np.array([day[who] for day in self.orders[inside]])
         told = pd.DataFrame({"customer_id": [f"sim-{one}" for one in who]})
         for suffix, span in (("", inside), ("_before", before)):
@@ -136,16 +136,16 @@ class Watched:
         return told
 
 
-def risk(watched: Watched, who: Indices) -> Floats:
-    """Each customer's probability of no order within the horizon, learned from the horizon that has just ended."""
+def risk(watched: Watched, who: Indices, days: int = HORIZON_DAYS) -> Floats:
+    """Each customer's probability of no order within so many ``days``, learned from those that have just passed."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    then = watched.shop.day - HORIZON_DAYS
+    then = watched.shop.day - days
     known = np.flatnonzero(np.any(watched.orders[then - ACTIVE_DAYS : then], axis=0))
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    model.fit(watched.features(known, then)[list(FEATURES)], watched.outcomes(known, then)["retained"] == 0)
+    model.fit(watched.features(known, then)[list(FEATURES)], watched.outcomes(known, then, days)["retained"] == 0)
     scored: Floats = model.predict_proba(watched.features(who, watched.shop.day)[list(FEATURES)])[:, 1]
     return scored
 

@@ -47,7 +47,9 @@ def rehearse(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same shop.")] = 1,
     config: Annotated[Path | None, typer.Option(help="What the shop is like. Default: config/simulator.yaml.")] = None,
     rules: Annotated[Path | None, typer.Option(help="Its rules. Default: config/simulated.yaml.")] = None,
-    campaign: Annotated[Path | None, typer.Option(help="Default: campaigns/simulated/rehearsal.yaml.")] = None,
+    campaign: Annotated[
+        Path | None, typer.Option(help="Its campaign. Default: campaigns/simulated/rehearsal.yaml.")
+    ] = None,
 ) -> None:
     """Run the whole product on a simulated shop, day by day, and hold what it measured against the hidden truth.
 

@@ -27,11 +27,19 @@ def compare(  # noqa: PLR0917 - its options
     arm: Annotated[str | None, typer.Option(help="Look at this arm and the control only.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days of outcomes. Default: the label's horizon.")] = None,
     covariates: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="What was known of customers before, instead of the features.")
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            exists=True,
+            dir_okay=False,
+            help="What was known of customers before, instead of the features.",
+        ),
     ] = None,
     columns: Annotated[str | None, typer.Option(metavar="NAMES", help="The columns of that file, with commas.")] = None,
     learners: Annotated[str | None, typer.Option(metavar="NAMES", help="With commas; by default the rules'.")] = None,
-    scores: Annotated[Path | None, typer.Option(metavar="CSV", help="Also write whom the best would treat.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Also write whom the best would treat, by pseudonym.")
+    ] = None,
     result: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
 ) -> None:
     """Compare uplift learners on a finished randomised campaign, and say whether one may decide. Registers nothing.

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.machine import lacking
 
 _QUIET = (
     "--no-sandbox",
@@ -25,7 +26,7 @@ def chromium() -> Iterator[Browser]:
     """The browser. Skips the test where the machine has none."""
     program = shutil.which("chromium")
     if program is None:
-        pytest.skip("no chromium on this machine: pages are not looked at")
+        lacking("no chromium on this machine: pages are not looked at (Debian package chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_QUIET))
         yield browser

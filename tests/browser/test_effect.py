@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from holdfast.pipelines.effect_page import PROGRAMME, publish
 from holdfast.rules import Shop
-from tests.browser.chromium import Watch, chromium
+from tests.browser.chromium import Watch
 from tests.fakes import readouts
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title = 'broken in'\">"
@@ -23,12 +23,6 @@ class Opened:
 
     page: Page
     watch: Watch
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import create_app
-from tests.browser.chromium import Watch, chromium
+from tests.browser.chromium import Watch
 from tests.fakes.correspondence import sent
 from tests.fakes.operations import LINKS, NOON, contact, decide, operations_engine
 
@@ -31,12 +31,6 @@ class Served:
     engine: Engine
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @contextmanager
 def serving(folder: Path, shop: str) -> Iterator[Served]:
     engine = operations_engine(folder)
@@ -50,9 +44,11 @@ def serving(folder: Path, shop: str) -> Iterator[Served]:
     while not server.started:
         thread.join(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(f"http://127.0.0.1:{port}/preferences/{token}", engine)
-    server.should_exit = True
-    thread.join()
+    try:
+        yield Served(f"http://127.0.0.1:{port}/preferences/{token}", engine)
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
@@ -161,12 +157,22 @@ def test_hostile_words_are_read_and_never_run(shown: tuple[Page, Watch]) -> None
     assert page.title() != "broken in"
 
 
-def test_a_picture_for_the_documentation(browser: Browser, tmp_path: Path) -> None:
+def test_the_documentations_picture_shows_every_choice(browser: Browser, tmp_path: Path) -> None:
     """With PICTURES=docs/images in the environment it is kept there."""
     page = browser.new_page(viewport={"width": 640, "height": 540})
     picture = Path(os.environ.get("PICTURES", tmp_path)) / "preferences.png"
     with serving(tmp_path, "Complete Journey") as served:
         page.goto(served.url)
-        page.locator(".card").screenshot(path=picture)
+        card = page.locator(".card")
+        for said in (
+            "Complete Journey",
+            "E-mail",
+            "Text message",
+            BY_WHAT_I_BOUGHT,
+            "Save my choice",
+            "Stop all offers",
+        ):
+            assert card.get_by_text(said).first.is_visible(), said
+        card.screenshot(path=picture)
         page.close()
     assert picture.stat().st_size < 100_000

@@ -13,7 +13,7 @@ from holdfast.model import plots
 from holdfast.pipelines.page import render
 from holdfast.risk import curve
 from holdfast.rules import ThresholdTiers
-from tests.browser.chromium import Watch, chromium
+from tests.browser.chromium import Watch
 from tests.fakes.page import CARD, MODEL, PAGE, UPLIFT, page
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title = 'broken in'\">"
@@ -30,12 +30,6 @@ class Opened:
 
 
 THRESHOLDS = ThresholdTiers(by="threshold", high=0.5, medium=0.25)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from holdfast import wiring
 from holdfast.adapters.sink import mail_sink
+from holdfast.cli import app
 from holdfast.settings import Settings
 from tests.fakes import canary
 
@@ -38,6 +40,15 @@ class Loop:
 def run(loop: Loop, dag: str) -> "DagEnd":
     """Run a DAG once more for the cutoff; it must succeed."""
     return loop.airflow.run(dag, {} if dag == "ingest" else {"cutoff": CUTOFF}).raise_on_failure()
+
+
+def told_by(capfd: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """What a command that ends with this code prints, as one line."""
+    ended = CliRunner().invoke(app, list(arguments))
+    shown = capfd.readouterr()
+    told = " ".join((ended.output + shown.out + shown.err).split())
+    assert ended.exit_code == code, told
+    return told
 
 
 @pytest.fixture(scope="session")

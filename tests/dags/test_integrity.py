@@ -1,4 +1,4 @@
-"""DAG files: they import, they parse fast and without heavy libraries, and each tells what a person needs to know."""
+"""DAG files: they import, they parse without heavy libraries, and each tells what a person needs to know."""
 
 import json
 import subprocess
@@ -20,10 +20,14 @@ DAGS = (
     "score",
     "train",
 )
-HEAVY = ("deltalake", "duckdb", "feast", "great_expectations", "lightgbm", "matplotlib", "mlflow", "pandas", "sklearn")
+HEAVY = (
+    "deltalake", "duckdb", "feast", "great_expectations", "lightgbm", "matplotlib", "mlflow", "numpy", "optuna",
+    "pandas", "pyarrow", "scipy", "sklearn",
+)  # fmt: skip
+"""What takes long to import: a DAG file is parsed every few seconds, and a task imports what it needs itself."""
 
 PARSE = """
-import json, sys, time
+import json, sys
 import airflow.models, airflow.sdk
 from airflow.dag_processing.dagbag import DagBag
 DagBag(sys.argv[2])  # an empty folder: what Airflow itself loads on first use is not the DAG file's doing
@@ -32,7 +36,6 @@ bag = DagBag(sys.argv[1])
 heavy = sorted({name.partition(".")[0] for name in set(sys.modules) - before} & set(sys.argv[3].split(",")))
 print("RESULT" + json.dumps({
     "errors": bag.import_errors,
-    "seconds": {stat.file: stat.duration.total_seconds() for stat in bag.dagbag_stats},
     "heavy": heavy,
     "dags": {name: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup,
                     "active": dag.max_active_runs, "schedule": dag.timetable.__class__.__name__,
@@ -59,11 +62,6 @@ def test_every_dag_imports(parsed: dict) -> None:
 
 def test_parsing_loads_no_heavy_library(parsed: dict) -> None:
     assert parsed["heavy"] == []
-
-
-def test_every_dag_file_parses_in_under_a_second(parsed: dict) -> None:
-    assert len(parsed["seconds"]) == len(DAGS)
-    assert max(parsed["seconds"].values()) < 1, parsed["seconds"]
 
 
 @pytest.mark.parametrize("name", DAGS)

@@ -64,3 +64,19 @@ def test_a_refused_file_fails_the_run_by_name_and_the_next_good_one_goes_through
     run(loop, "ingest")
     told = wiring.features().compute(str(DAY + timedelta(days=2)))
     assert told["cutoffs"] > told["computed"] == 1, "what was stored before the new order came in stays as it is"
+
+
+def test_what_a_failed_run_stored_is_announced_by_the_next_that_goes_through_and_then_no_more(
+    loop: Loop, landing: Path
+) -> None:
+    customer = wiring.vault().own_id(wiring.lake().read("customers", ["customer_id"])["customer_id"].iloc[0])
+    day = DAY + timedelta(days=2)
+    good = f"{customer},1,9000000003,1000001,1,2.50,0,0,0,48,{day} 17:00:00\n"
+    land(landing, day, "transactions.csv", HEADER + good)
+    stray = land(landing, day, "transactions.csv.bak", "x")
+    assert loop.airflow.run("ingest", {}).state == "failed"
+    stray.unlink()
+    again = run(loop, "ingest")
+    assert again.value("drain") == []
+    assert again.value("finish")["files"] == 0, "finish ran, whose end is the event"
+    assert run(loop, "ingest").value("finish") is None

@@ -61,8 +61,6 @@ def test_the_export_tells_all_that_is_held_in_words_of_the_shop(loop: Loop, pseu
     opened = next(row for row in held["vault"] if row["table"] == "contacts, opened")
     assert DETAILS.items() <= opened.items()
     assert DETAILS["email"] in file.with_suffix(".md").read_text()
-    for path in (file, file.with_suffix(".md")):
-        path.unlink()
 
 
 def test_after_an_erasure_not_even_the_pseudonym_is_left(loop: Loop, pseudonym: str) -> None:

@@ -3,7 +3,6 @@
 import email
 import json
 import mailbox
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
+from tests.machine import new_terminal
 
 CUSTOMERS, HISTORY = 900, 70
 SHORT = {
@@ -35,12 +36,10 @@ def rehearse(project: Path, folder: Path, changes: dict[str, str], *options: str
         rules, count = re.subn(pattern, text, rules, count=1)
         assert count == 1, pattern
     (folder / "rules.yaml").write_text(rules)
-    ours = ("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     holdfast = Path(sys.executable).parent / "holdfast"
     return subprocess.run(
         [holdfast, "rehearse", folder / "home", *options, "--rules", folder / "rules.yaml"],
-        env=environment,
+        env=new_terminal(),
         capture_output=True,
         text=True,
         check=False,

@@ -51,6 +51,8 @@ def hits(root: Path, words: Collection[str], apart: Collection[Path] = ()) -> li
 
     Files are searched byte by byte; Parquet files and SQLite databases also value by value.
     """
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root} is no folder: nothing would be searched")
     found = []
     for path in sorted(root.rglob("*")):
         if path.is_file() and not any(path.is_relative_to(folder) for folder in apart):

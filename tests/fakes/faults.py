@@ -1,18 +1,25 @@
-"""An operations database whose process loses power at a chosen commit."""
+"""Stores whose process loses power, or is overtaken, at a chosen commit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
+
 from holdfast.campaign.outbox import Lease, Outcome, Step
 from holdfast.ports import KeptOperations, Operations, OperationsTransaction
+from tests.fakes.lake import FakeLake
 
 
 class PowerCutError(BaseException):
     """The process is gone: nothing that it would still do happens."""
+
+
+def power_cut() -> None:
+    raise PowerCutError
 
 
 class PowerCut:
@@ -72,3 +79,28 @@ class KeptUntilCut:
         done = self._kept.step(last, following, at)
         self._boundary()
         return done
+
+
+class HookedLake(FakeLake):
+    """A lake that calls ``before`` or ``after`` around its ``countdown``-th append from now on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.countdown = 0
+        self.before: Callable[[], None] | None = None
+        self.after: Callable[[], None] | None = None
+
+    def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
+        self.countdown -= 1
+        mine = self.countdown == 0
+        if mine and self.before:
+            self.before()
+        added = super().append(table, rows, batches)
+        if mine and self.after:
+            self.after()
+        return added
+
+    def cut_power(self, countdown: int, committed: bool) -> None:
+        """Let the ``countdown``-th append from now on be the last thing that happens, ``committed`` or not."""
+        self.countdown = countdown
+        self.before, self.after = (None, power_cut) if committed else (power_cut, None)

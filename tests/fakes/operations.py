@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pandas as pd
-import pytest
 from jinja2 import DictLoader
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 
@@ -33,6 +32,7 @@ from holdfast.ports import Channel
 from holdfast.rules import Outreach, Shop
 from tests.fakes.lake import FakeLake
 from tests.fakes.postgres_server import postgres_server, why_absent
+from tests.machine import lacking
 
 SHOP = Shop(name="Complete Journey", source="complete_journey", timezone="America/New_York", currency="USD")
 SENDER = "Complete Journey <care@shop.example>"
@@ -85,7 +85,7 @@ def _server() -> URL:
 def _copy_on_server() -> str:
     absent = why_absent()
     if absent is not None:
-        pytest.skip(absent)
+        lacking(absent)
     name = f"copy_{next(_COPIES)}"
     _on_server(_server(), f"CREATE DATABASE {name} TEMPLATE migrated")
     return _server().set(database=name).render_as_string(hide_password=False)
@@ -97,12 +97,15 @@ def _on_server(url: URL, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def contact_rows(*rows: tuple[str | None, str, object, str]) -> pd.DataFrame:
+    """Contacts of (customer, address, given name, batch)."""
+    return pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"])
+
+
 def contacts(engine: Engine, emails: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
     """Load customer → address, as one batch."""
-    rows = [{"customer_id": c, "email": e, "given_name": (names or {}).get(c), "batch": "b"} for c, e in emails.items()]
-    SqlVault(engine, KEYRING).append(
-        "contacts", pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"]), ["b"]
-    )
+    rows = contact_rows(*((c, email, (names or {}).get(c), "b") for c, email in emails.items()))
+    SqlVault(engine, KEYRING).append("contacts", rows, ["b"])
 
 
 def contact(engine: Engine, customer: str, **details: str) -> None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from holdfast.errors import ModelError
 from holdfast.features.fingerprint import fingerprint
 from holdfast.model import artifacts
 from holdfast.model.approval import Approval
 from holdfast.model.promotion import Verdict
-from holdfast.model.record import CandidateRun, ModelVersion, RunRecord
-from holdfast.model.served import ServedModel
+from holdfast.model.record import ModelRun, ModelVersion, RunRecord
 from holdfast.ports import Alias
 
 
 class FakeRegistry:
-    """The ModelRegistry port; its attributes show what happened, by run or by version."""
+    """The ModelRegistry and UpliftRegistry ports; its attributes show what happened, by run or by version."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, CandidateRun] = {}
+        self.runs: dict[str, ModelRun[Any]] = {}
         self.versions: dict[str, ModelVersion] = {}
         self.aliases: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
@@ -28,7 +28,7 @@ class FakeRegistry:
         self.stories: dict[str, str] = {}
         self.decisions: dict[str, Approval] = {}
 
-    def log(self, run: CandidateRun) -> str:
+    def log(self, run: ModelRun[Any]) -> str:
         run_id = f"run-{len(self.runs) + 1}"
         self.runs[run_id] = run
         return run_id
@@ -81,7 +81,7 @@ class FakeRegistry:
         run = self.runs[version.run_id]
         return RunRecord(run.cutoff, run.rules, run.lake_versions, self.feature_code)
 
-    def load(self, version: ModelVersion) -> ServedModel:
+    def load(self, version: ModelVersion) -> Any:
         if version.version not in self.versions:
             raise ModelError(f"the files of version {version.version} are gone")
         return self.runs[version.run_id].model

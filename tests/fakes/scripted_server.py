@@ -84,3 +84,43 @@ def smtp_until_data(connection: socket.socket, server: Scripted, answers: dict[s
         connection.sendall(replies[command] + b"\r\n")
         if command == "DATA":
             return
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One request with its whole body; empty when the client has left."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        more = connection.recv(65_536)
+        if not more:
+            return b""
+        received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def answering(answer: bytes) -> Story:
+    """Answer every request of a connection with these bytes."""
+
+    def story(connection: socket.socket, server: Scripted) -> None:
+        while request := read_request(connection):
+            server.heard.append(request)
+            connection.sendall(answer)
+
+    return story
+
+
+def status(line: str, body: bytes = b"", headers: str = "") -> bytes:
+    """An HTTP answer, for ``answering``."""
+    return f"HTTP/1.1 {line}\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def headers_and_body(request: bytes) -> tuple[dict[str, str], bytes]:
+    """A request's headers, by their names in lower case, and its body."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = (line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    return {name.lower(): value for name, value in lines}, body

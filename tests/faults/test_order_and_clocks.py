@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,25 +27,16 @@ from holdfast.campaign.offers import Redeemed, RedemptionReport
 from holdfast.campaign.outbox import LEASE
 from holdfast.errors import TemporaryChannelError
 from holdfast.pipelines.redeem import redeem
-from tests.fakes import redis_server as redis_fake
 from tests.fakes.channel import FakeChannel
 from tests.fakes.counting_sink import counting_sink
 from tests.fakes.operations import CUTOFF, NOON, campaign, intervention, reachable, scores
+from tests.machine import lacking
 
 START = datetime(2017, 11, 1, tzinfo=UTC)
 VIEWS = ("features", "churn_scores")
 RUN = f"win_back@{CUTOFF}"
 SENDER = "tests.faults.sender_by_its_own_clock"
 PEOPLE = [str(i) for i in range(80)]
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    absent = redis_fake.why_absent()
-    if absent:
-        pytest.skip(absent)
-    with redis_fake.redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield f"{url}/0"
 
 
 def sqlite_store(folder: Path) -> Path:
@@ -76,11 +66,12 @@ def one_row(view: str, customer: str, day: int) -> Rows:
 def test_whatever_the_order_of_writes_both_stores_hold_the_newest_row(
     redis_url: str, tmp_path: Path, written: list[tuple[str, str, int]]
 ) -> None:
-    client, file = redis.Redis.from_url(redis_url), sqlite_store(tmp_path)
+    online = f"{redis_url}/0"
+    client, file = redis.Redis.from_url(online), sqlite_store(tmp_path)
     client.flushdb()
     for view, customer, day in written:
         rows = [one_row(view, customer, day)]
-        assert SqliteRows(file).write("p", rows) == RedisRows(redis_url).write("p", rows)
+        assert SqliteRows(file).write("p", rows) == RedisRows(online).write("p", rows)
     newest: dict[tuple[str, str], int] = {}
     for view, customer, day in written:
         newest[view, customer] = max(day, newest.get((view, customer), day))
@@ -125,7 +116,7 @@ def test_senders_on_machines_whose_clocks_are_a_day_apart_send_nothing_twice(
 ) -> None:
     faketime = shutil.which("faketime")
     if faketime is None:
-        pytest.skip("no faketime here (Debian package faketime)")
+        lacking("no faketime here (Debian package faketime)")
     reachable(database.connect(url), PEOPLE)
     table = scores(*((one, 0.6, "high", 50.0) for one in PEOPLE))
     right = intervention(database.connect(url), table, FakeChannel(), shards=1)

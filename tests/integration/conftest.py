@@ -1,7 +1,7 @@
 """Online stores to meet: Feast's own, empty, on SQLite and on a real Redis."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,19 +11,9 @@ from holdfast.adapters.environment import activate
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import OnlineWriter, writer
 from holdfast.settings import Settings
-from tests.fakes.redis_server import redis_server, why_absent
 
 WRITTEN = datetime(2017, 11, 26, 6, tzinfo=UTC)
 Url = Callable[[], str]
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    absent = why_absent()
-    if absent:
-        pytest.skip(absent)
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "redis"])

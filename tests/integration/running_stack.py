@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -19,6 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.machine import new_terminal
 
 HOLDFAST = str(Path(sys.executable).parent / "holdfast")
 PORTS = ("AIRFLOW", "MLFLOW", "FEAST", "PREFERENCES", "LOOKUP", "SMTP")
@@ -76,12 +77,8 @@ def free_ports() -> dict[str, int]:
 
 def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """What a newly opened terminal would have, and where this stack shall live."""
-    plain = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HOLDFAST_", "AIRFLOW", "MLFLOW_", "FEAST_"))
-    }
-    return plain | {"HOLDFAST_HOME": str(home)} | {f"HOLDFAST_{name}_PORT": str(port) for name, port in ports.items()}
+    own = {"HOLDFAST_HOME": str(home)} | {f"HOLDFAST_{name}_PORT": str(port) for name, port in ports.items()}
+    return new_terminal() | own
 
 
 def start(home: Path, ports: Mapping[str, int]) -> Up:
@@ -93,7 +90,7 @@ def start(home: Path, ports: Mapping[str, int]) -> Up:
             [HOLDFAST, "up"], stdout=file, stderr=subprocess.STDOUT, env=environment(home, ports), cwd=home
         )
     up = Up(process, home, ports, output)
-    until(lambda: "Ctrl-C stops" in up.printed or process.poll() is not None, 120, "holdfast up")
+    until(lambda: "Ctrl-C stops" in up.printed or process.poll() is not None, 300, "holdfast up")
     assert process.poll() is None, up.printed
     return up
 

@@ -27,9 +27,9 @@ from holdfast.lookup.app import described
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.public.app import Inbound, create_app, redemption_hook, report_hook
 from tests.fakes.correspondence import sent
+from tests.fakes.hostile import NASTY, changed
 from tests.fakes.lookup import add_key, bearer, lookup_app
 from tests.fakes.operations import BACKENDS, LINKS, NOON, operations_engine, reachable
-from tests.integration.test_any_input import NASTY, changed
 
 FINE = settings(
     suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate), database=None, deadline=None

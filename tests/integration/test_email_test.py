@@ -23,6 +23,7 @@ from holdfast.pipelines.trials import Trials
 from tests.fakes.operations import operations_engine
 from tests.fakes.small_shop import RULES
 from tests.fakes.vault import FakeVault
+from tests.machine import shared_data
 
 COLUMNS = "recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend"
 RULES_IN_UTC = RULES.model_copy(update={"shop": RULES.shop.model_copy(update={"timezone": "UTC"})})
@@ -74,9 +75,7 @@ def test_equal_rows_are_customers_of_their_own_and_the_arms_are_read(project: Pa
 
 @pytest.mark.full
 def test_hillstroms_test_is_read_as_its_file_says(project: Path, tmp_path: Path) -> None:
-    file = project.parent / "shared" / "data" / "hillstrom.csv"
-    if not file.is_file():
-        pytest.skip("the file ../shared/data/hillstrom.csv is not there")
+    file = shared_data(project, "hillstrom.csv")
     found = imported(project, tmp_path, file.read_text())
     with file.open(newline="") as opened:
         table = pd.DataFrame(csv.DictReader(opened)).astype({"visit": float, "spend": float, "conversion": float})

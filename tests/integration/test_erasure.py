@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
-from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows
+from holdfast.adapters.holdings import Derived, Exports, Mail, NamedInTexts, ParquetRows
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.erasure import CampaignRows, SqlErasures, VaultRows
@@ -78,6 +78,7 @@ class Home:
             Derived("feature engine", self.folder / "features"),
             NamedInTexts("logs", self.folder / "logs"),
             Mail(self.folder / "mail"),
+            Exports(self.folder / "exports"),
             files,
             VaultRows(self.engine, self.shop.vault),
         ]
@@ -117,12 +118,19 @@ def home(folder: Path, url: str) -> Home:
         message["To"], message["Subject"] = person.addresses[0], "$5 off"
         message.set_content("Hello")
         mail.add(message.as_bytes())
-    return Home(folder, engine, shop)
+    stores = Home(folder, engine, shop)
+    for person in (ANN, BOB):
+        exported = folder / "exports" / person.own_id.partition("-")[0]
+        exported.mkdir(parents=True)
+        told = export(person, stores.holdings(), NOON)
+        (exported / "held.json").write_text(json.dumps(told, default=str))
+        (exported / "held.md").write_text(readable(told))
+    return stores
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    return home(tmp_path, operations_url(tmp_path, request.param))
+@pytest.fixture
+def stores(url: str, tmp_path: Path) -> Home:
+    return home(tmp_path, url)
 
 
 def audited(engine: Engine) -> list[Any]:
@@ -209,17 +217,32 @@ def test_a_customer_erased_before_is_told_so_and_no_file_brings_them_back(stores
     assert len(audited(stores.engine)) == count
 
 
+def test_an_id_that_nothing_is_held_of_is_refused_and_the_customer_who_gets_it_later_is_let_in(stores: Home) -> None:
+    with pytest.raises(MissingDataError, match=r"nothing is held about customer 'carl-1'.* the id is misspelt"):
+        stores.erase(Person("carl-1", NAMES("carl-1")))
+    assert stores.shop.erasures.tombstones() == frozenset()
+    stores.shop.land("2017-03-04/customers.csv", "id,email\ncarl-1,carl@shop.example\n")
+    stores.shop.run()
+    assert NAMES("carl-1") in stores.shop.column("customers", "customer_id")
+
+
 def test_a_planned_message_to_an_erased_customer_never_leaves_and_the_sums_still_hold(stores: Home) -> None:
     channel = FakeChannel()
     acting = intervention(stores.engine, scores(), channel, shards=1)
+    words = {"locale": "en", "reason": "gap", "products": [], "case": None}
+    with database.writing(stores.engine) as connection:
+        connection.execute(update(OutboxRow).values(context=words))
     stores.erase()
     acting.send(Batch("email", 0, 1), lambda: NOON)
     assert channel.recipients == ["bob@shop.example"]
     [account] = acting.account(["win_back@2017-11-26"])
     assert (account["treated"], account["sent"], account["skipped_at_send"]) == (2, 1, 1)
     with database.reading(stores.engine) as connection:
-        contexts = connection.execute(select(OutboxRow.customer_id, OutboxRow.context)).all()
-    assert sorted(one.customer_id for one in contexts)[1].startswith("erased-")
+        contexts = dict(connection.execute(select(OutboxRow.customer_id, OutboxRow.context)).all())
+    assert contexts.pop(BOB.customer_id) == words
+    [(name, left)] = contexts.items()
+    assert name.startswith("erased-")
+    assert left is None
 
 
 def test_earlier_versions_with_the_customers_rows_are_gone_and_say_why_and_the_others_stay(stores: Home) -> None:
@@ -305,7 +328,7 @@ def test_a_power_cut_at_any_step_is_finished_by_the_next_call_with_the_same_cert
         assert entries[0].details["erased"] == whole
         if survived:
             break
-    assert cuts == -(-2 * (8 * 2 + 2) // step)  # begin, eight holdings noted and erased, finish; before and after each
+    assert cuts == -(-2 * (9 * 2 + 2) // step)  # begin, nine holdings noted and erased, finish; before and after each
 
 
 def test_what_is_written_while_the_erasure_runs_is_told_not_passed_over(stores: Home) -> None:

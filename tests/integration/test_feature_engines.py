@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -19,6 +20,7 @@ from holdfast.features.log import COLUMNS, Log, arrow
 from holdfast.ports import FeatureEngine
 from holdfast.windows import instant
 from tests.fakes.busy_shop import between, busy_shop
+from tests.fakes.feature_engine import FakeFeatureEngine
 from tests.fakes.shop import ZONE, Event, Line, Tables, tables
 
 CUTOFFS = [date(2017, 8, 6) + timedelta(days=14 * step) for step in range(8)]
@@ -43,6 +45,12 @@ def lake_of(folder: Path, *deliveries: Tables) -> DeltaLake:
 
 def local(lake: DeltaLake, folder: Path, **options: int) -> LocalEngine:
     return LocalEngine(lake, ZONE, folder / "engine", **{"workers": 1, **options})
+
+
+@pytest.fixture(params=["local", "fake"])
+def of_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[DeltaLake], FeatureEngine]:
+    """Opens an engine, or the fake that the pipelines' tests use, on a lake."""
+    return partial(local, folder=tmp_path) if request.param == "local" else partial(FakeFeatureEngine, zone=ZONE)
 
 
 def computed(engine: FeatureEngine, cutoffs: list[date]) -> Mapping[str, pd.DataFrame]:
@@ -73,8 +81,10 @@ def plain(*shops: Tables, cutoffs: list[date] = CUTOFFS) -> Mapping[str, pd.Data
     return compute(Log.build(arrow(vars(whole))), cutoffs, ZONE)
 
 
-def test_one_part_gives_the_bytes_of_the_plain_kernel(tmp_path: Path) -> None:
-    assert_same_bytes(computed(local(lake_of(tmp_path, SHOP), tmp_path), CUTOFFS), plain(SHOP))
+def test_one_part_gives_the_bytes_of_the_plain_kernel(
+    tmp_path: Path, of_lake: Callable[[DeltaLake], FeatureEngine]
+) -> None:
+    assert_same_bytes(computed(of_lake(lake_of(tmp_path, SHOP)), CUTOFFS), plain(SHOP))
 
 
 def test_any_number_of_parts_in_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -112,10 +122,24 @@ def test_late_rows_of_known_and_unknown_customers_give_the_bytes_of_a_full_run(t
     assert_same_bytes(computed(engine, CUTOFFS), plain(SHOP, late))
 
 
-def test_nothing_new_leaves_every_instant_unchanged(tmp_path: Path) -> None:
+def test_nothing_new_leaves_every_instant_unchanged(
+    tmp_path: Path, of_lake: Callable[[DeltaLake], FeatureEngine]
+) -> None:
     lake = lake_of(tmp_path, SHOP)
-    versions = local(lake, tmp_path).inputs().versions
-    assert local(lake, tmp_path).unchanged_before(versions) == datetime.max.replace(tzinfo=UTC)
+    versions = of_lake(lake).inputs().versions
+    assert of_lake(lake).unchanged_before(versions) == datetime.max.replace(tzinfo=UTC)
+
+
+def test_an_engine_goes_on_with_the_versions_it_first_found(
+    tmp_path: Path, of_lake: Callable[[DeltaLake], FeatureEngine]
+) -> None:
+    lake = lake_of(tmp_path, SHOP)
+    engine = of_lake(lake)
+    versions = engine.inputs().versions
+    land(lake, tables([Line("new", "2017-07-02T12:00")]), "late")
+    assert engine.inputs().versions == versions
+    assert_same_bytes(computed(engine, CUTOFFS), plain(SHOP))
+    assert of_lake(lake).inputs().versions != versions
 
 
 def test_what_is_more_than_new_events_cannot_be_told_and_is_computed_anew(tmp_path: Path) -> None:
@@ -163,12 +187,12 @@ def test_erased_customers_are_gone_from_the_next_run(tmp_path: Path) -> None:
     assert "c0001" not in set(computed(engine, CUTOFFS)["customer_rhythm"]["customer_id"])
 
 
-def test_families_without_data_are_off(tmp_path: Path) -> None:
+def test_families_without_data_are_off(tmp_path: Path, of_lake: Callable[[DeltaLake], FeatureEngine]) -> None:
     orders_only = tables([Line("ann", "2017-06-01T12:00")], events=[Event("ann", "2017-06-02T12:00", "return")])
     lake = DeltaLake(tmp_path / "lake")
     for name in ("orders", "order_lines", "events"):
         lake.append(name, getattr(orders_only, name).assign(batch="b"), ["b"])
-    engine = local(lake, tmp_path)
+    engine = of_lake(lake)
     on = {family.name for family in engine.inputs().families}
     assert on == {"rhythm", "activity", "basket", "savings", "habits", "service", "alive"}
     assert set(computed(engine, CUTOFFS)) == {f"customer_{name}" for name in on}

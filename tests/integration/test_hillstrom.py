@@ -26,6 +26,7 @@ from holdfast.rules import Rules
 from tests.fakes.feature_store import FakeFeatureStore
 from tests.fakes.operations import operations_engine
 from tests.fakes.vault import FakeVault
+from tests.machine import shared_data
 
 COVARIATES = ["recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"]
 TERMS = Terms(budget_share=0.3, folds=5, resamples=200, seed=7)
@@ -33,10 +34,7 @@ TERMS = Terms(budget_share=0.3, folds=5, resamples=200, seed=7)
 
 @pytest.fixture(scope="module")
 def file(project: Path) -> Path:
-    found = project.parent / "shared" / "data" / "hillstrom.csv"
-    if not found.is_file():
-        pytest.skip("the file ../shared/data/hillstrom.csv with Hillstrom's e-mail test is not there")
-    return found
+    return shared_data(project, "hillstrom.csv")
 
 
 @pytest.fixture(scope="module")

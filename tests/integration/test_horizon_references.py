@@ -11,6 +11,7 @@ import pytest
 from holdfast import windows
 from holdfast.history import History
 from holdfast.horizon import HorizonStudy, study
+from tests.machine import shared_data
 
 
 def history(lines: pd.DataFrame) -> History:
@@ -39,9 +40,7 @@ def test_complete_journey_lapses_and_has_no_honest_horizon() -> None:
 
 
 def test_online_retail_has_no_honest_horizon_either(project: Path) -> None:
-    folder = project.parent / "shared" / "data" / "online_retail_by_day"
-    if not folder.is_dir():
-        pytest.skip("the folder ../shared/data/online_retail_by_day with UCI's Online Retail is not there")
+    folder = shared_data(project, "online_retail_by_day")
     zone = ZoneInfo("Europe/London")
     read = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in sorted(folder.glob("*.csv"))]
     raw = pd.concat(read, ignore_index=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_mock_engine
+from sqlalchemy import create_mock_engine, inspect
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.adapters.operations import database
@@ -18,21 +18,30 @@ from holdfast.errors import SettingsError
 from tests.fakes.operations import operations_engine
 
 
-def test_migrating_an_empty_file_gives_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'made' / 'on' / 'demand' / 'operations.db'}"
-    database.upgrade(url)
+def test_the_migrations_give_exactly_the_tables_of_the_models(url: str) -> None:
     with database.reading(database.connect(url)) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert context.get_current_revision() == "0006_reports"
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_checks_and_unique_keys_are_in_the_migration_too(tmp_path: Path) -> None:
-    with database.reading(operations_engine(tmp_path)) as connection:
-        tables = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
-    for table in Base.metadata.tables.values():
-        for constraint in table.constraints:
-            assert f"CONSTRAINT {constraint.name} " in tables[table.name]
+def test_checks_and_unique_keys_are_in_the_migrations_too(url: str) -> None:
+    with database.reading(database.connect(url)) as connection:
+        known = inspect(connection)
+        for table in Base.metadata.tables.values():
+            found = [
+                known.get_pk_constraint(table.name),
+                *known.get_check_constraints(table.name),
+                *known.get_unique_constraints(table.name),
+                *known.get_foreign_keys(table.name),
+            ]
+            assert {one["name"] for one in found if one["name"]} == {one.name for one in table.constraints}
+
+
+def test_the_folder_of_a_new_file_is_made_on_demand(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "on" / "demand" / "operations.db"
+    database.upgrade(f"sqlite:///{file}")
+    assert file.is_file()
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
@@ -99,7 +108,14 @@ def test_foreign_keys_are_enforced_and_the_file_is_in_wal(tmp_path: Path) -> Non
         connection.exec_driver_sql("INSERT INTO skips VALUES ('nowhere', '7', 'budget')")
 
 
-@pytest.mark.parametrize("url", ["operations.db", "sqlite://", "sqlite:///:memory:"])
-def test_a_url_that_cannot_hold_operations_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError):
-        database.connect(url)
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("operations.db", "HOLDFAST_OPERATIONS_URL is no SQLAlchemy URL; write sqlite:////path/to/file.db"),
+        ("sqlite://", "the operations database must be a file: several processes share it"),
+        ("sqlite:///:memory:", "the operations database must be a file"),
+    ],
+)
+def test_a_url_that_cannot_hold_operations_is_refused(given: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        database.connect(given)

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -22,6 +23,7 @@ from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.ports import Asked
 from holdfast.scores import SCORE_NAMES, SCORES_VIEW
 from holdfast.windows import instant
+from tests.fakes.lookup import TableReader
 from tests.fakes.offline_tables import scores, tables
 from tests.fakes.shop import ZONE
 from tests.integration.conftest import Url
@@ -53,6 +55,12 @@ def by_feast(store: FeastStore, customers: list[str]) -> dict[str, list[Any]]:
     return answer.to_dict(include_event_timestamps=True)
 
 
+def scored() -> pd.DataFrame:
+    rows = scores(NOVEMBER, ("007", 0.25, "low", ""), ("顾客-1", -0.0, "high", "沉默了 31 天 – “late” " * 50))
+    rows.loc[0, ["expected_spend", "persona"]] = [np.nan, None]
+    return rows
+
+
 @pytest.fixture
 def filled(new_url: Url, open_store: Callable[..., FeastStore]) -> tuple[str, FeastStore]:
     """A store that holds features of all customers and scores of two, with nulls, text and an empty text."""
@@ -60,9 +68,7 @@ def filled(new_url: Url, open_store: Callable[..., FeastStore]) -> tuple[str, Fe
     store = open_store(url)
     store.write(tables(NOVEMBER, CUSTOMERS, base=0.1))
     store.materialize(instant(NOVEMBER, ZONE))
-    scored = scores(NOVEMBER, ("007", 0.25, "low", ""), ("顾客-1", -0.0, "high", "沉默了 31 天 – “late” " * 50))
-    scored.loc[0, ["expected_spend", "persona"]] = [np.nan, None]
-    store.write_scores(scored)
+    store.write_scores(scored())
     return url, store
 
 
@@ -90,6 +96,21 @@ def test_a_view_can_be_asked_for_its_event_time_alone(filled: tuple[str, FeastSt
     asked = Asked(store.sdk.project, {SCORES_VIEW: ("tier",), FAMILIES[0].view: ()})
     at = instant(NOVEMBER, ZONE).timestamp()
     assert read(url, asked, ["007", "NA", "unknown"]) == [[at, "low", at], [None, None, at], [None, None, None]]
+
+
+def test_the_fake_of_the_look_up_tests_answers_as_both_stores_do(filled: tuple[str, FeastStore]) -> None:
+    url, store = filled
+    at = instant(NOVEMBER, ZONE).timestamp()
+    written = tables(NOVEMBER, CUSTOMERS, base=0.1) | {SCORES_VIEW: scored()}
+    held = {
+        (row["customer_id"], view): (at, {name: None if pd.isna(value) else value for name, value in row.items()})
+        for view, rows in written.items()
+        for row in rows.to_dict("records")
+    }
+    customers = ["007", "unknown", *CUSTOMERS[::-1], "007"]
+    for views in (ALL, dict(reversed(ALL.items())), {SCORES_VIEW: ("tier", "persona"), FAMILIES[0].view: ()}):
+        asked = Asked(store.sdk.project, views)
+        assert asyncio.run(TableReader(held).read(asked, customers)) == read(url, asked, customers)
 
 
 def test_more_customers_than_one_statement_takes_are_read_in_the_order_asked(

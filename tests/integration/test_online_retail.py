@@ -17,6 +17,7 @@ from holdfast.mapping import Mapping
 from holdfast.pipelines.ingest import QUARANTINE, Ingest
 from holdfast.purchases import purchases
 from tests.fakes.vault import FakeVault
+from tests.machine import shared_data
 
 ZONE = ZoneInfo("Europe/London")
 
@@ -24,10 +25,7 @@ ZONE = ZoneInfo("Europe/London")
 @pytest.fixture(scope="module")
 def days(project: Path) -> list[Path]:
     """The landing files, one a trading day."""
-    folder = project.parent / "shared" / "data" / "online_retail_by_day"
-    if not folder.is_dir():
-        pytest.skip("the folder ../shared/data/online_retail_by_day with UCI's Online Retail is not there")
-    return sorted(folder.glob("*.csv"))
+    return sorted(shared_data(project, "online_retail_by_day").glob("*.csv"))
 
 
 class Shop:

@@ -31,6 +31,7 @@ from tests.fakes.offline_tables import expected, scores, tables
 from tests.fakes.redis_server import why_absent
 from tests.fakes.shop import ZONE
 from tests.integration.conftest import WRITTEN, Url
+from tests.machine import lacking
 
 OCTOBER, NOVEMBER = date(2017, 10, 29), date(2017, 11, 26)
 CUSTOMERS = ["007", "NA", "zoë", "顾客-1", "a b/c", "x" * 300]
@@ -270,7 +271,7 @@ def test_an_sqlite_store_without_tables_says_what_to_run(tmp_path: Path) -> None
 def test_an_unreachable_redis_says_which_setting_to_check(open_store: Callable[..., FeastStore]) -> None:
     absent = why_absent()
     if absent:
-        pytest.skip(absent)
+        lacking(absent)
     nobody = "redis://127.0.0.1:1/0"
     with pytest.raises(StoreUnavailableError, match=r"cannot be reached.*HOLDFAST_FEAST_ONLINE_URL"):
         writer(nobody).write("holdfast", [batch(["007"], 1.0, NOVEMBER)])

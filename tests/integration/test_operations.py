@@ -25,7 +25,7 @@ from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.audit import first_break
 from holdfast.campaign.definition import CampaignRun
-from holdfast.campaign.eligibility import EXPLANATIONS, Reason
+from holdfast.campaign.eligibility import EXPLANATIONS, Known, Reason
 from holdfast.campaign.feedback import SuppressionReason
 from holdfast.campaign.offers import Balance, Coupon, Redeemed, RedemptionReport, Terms, terms
 from holdfast.campaign.outbox import LEASE, Batch, Counts, Lease, OutboxEntry, Outcome, State, Step
@@ -35,18 +35,23 @@ from holdfast.errors import CampaignError, MissingDataError
 from holdfast.pipelines.redeem import import_codes
 from holdfast.rules import ChannelLimits, FrequencyCap, Outreach
 from holdfast.windows import Window
-from tests.fakes.operations import KEYRING, NOON, SHOP, campaign, contacts, decide, operations_url, reachable
+from tests.fakes.operations import (
+    KEYRING,
+    NOON,
+    SHOP,
+    campaign,
+    contact_rows,
+    contacts,
+    decide,
+    operations_url,
+    reachable,
+)
 
 _REFUSED = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 RUN = CampaignRun(campaign(), date(2017, 11, 26), NOON, scored=4, audience=3)
 ALL = Batch("email")
 LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
 CAPS = (FrequencyCap(messages=9, days=14),)
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
 
 
 @pytest.fixture
@@ -113,30 +118,6 @@ def states(operations: OperationsDatabase) -> dict[str, int]:
 
 
 # The vault
-
-
-def contact_rows(*rows: tuple[str, str, str | None, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["customer_id", "email", "given_name", "batch"])
-
-
-def test_a_batch_is_loaded_once_and_a_later_contact_replaces_the_earlier(
-    engine: Engine, operations: OperationsDatabase
-) -> None:
-    vault = SqlVault(engine, KEYRING)
-    first = contact_rows(("1", "old@shop.example", "Anna", "a"), ("2", "ben@shop.example", None, "a"))
-    assert vault.append("contacts", first, ["a"]) == 2
-    assert vault.append("contacts", contact_rows(("1", "new@shop.example", None, "b")), ["b"]) == 1
-    assert vault.append("contacts", first, ["a"]) == 0
-    assert vault.contact("1") == {"email": "new@shop.example"}
-    assert vault.contact("2") == {"email": "ben@shop.example"}
-
-
-def test_of_a_repeated_and_a_fresh_batch_together_only_the_fresh_one_is_loaded(engine: Engine) -> None:
-    vault = SqlVault(engine, KEYRING)
-    vault.append("contacts", contact_rows(("1", "a@shop.example", None, "a")), ["a"])
-    both = contact_rows(("1", "changed@shop.example", None, "a"), ("2", "b@shop.example", None, "b"))
-    assert vault.append("contacts", both, ["a", "b"]) == 1
-    assert [vault.contact(one)["email"] for one in "12"] == ["a@shop.example", "b@shop.example"]
 
 
 def test_within_one_call_the_last_row_of_a_customer_counts_and_every_missing_value_is_none(
@@ -288,10 +269,25 @@ def test_the_database_itself_refuses_a_second_run_of_the_same_name(operations: O
         add(operations, code="B")
 
 
-def test_a_million_strangers_are_asked_about_in_one_query_each(operations: OperationsDatabase, engine: Engine) -> None:
+def test_as_many_queries_ask_about_six_thousand_strangers_as_about_ten(
+    operations: OperationsDatabase, engine: Engine
+) -> None:
     reachable(engine, ["5999"])
-    with operations.reading() as tx:
-        found = tx.known([str(i) for i in range(6_000)], ["email"], CAPS, NOON)["email"]
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *told: sent.append(told[2]))
+
+    def asked(customers: int) -> tuple[int, int, Known]:
+        """How many questions were put, how many statements were sent in all, and what was told."""
+        sent.clear()
+        with operations.reading() as tx:
+            found = tx.known([str(i) for i in range(customers)], ["email"], CAPS, NOON)["email"]
+        questions = [one for one in sent if one.startswith(("SELECT", "WITH")) and "pg_catalog" not in one]
+        return len(questions), len(sent), found
+
+    (few, _, nobody), (many, statements, found) = asked(10), asked(6_000)
+    assert few == many > 0
+    assert asked(12_000)[1] == statements, "the ids themselves are sent in one go"
+    assert not nobody.reachable.any()
     assert (found.reachable[5_999], found.consent[5_999]) == (True, "given")
     assert not found.reachable[:5_999].any()
 

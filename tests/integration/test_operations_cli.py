@@ -2,19 +2,21 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from holdfast import wiring
+from holdfast import outbox_cli, wiring
 from holdfast.adapters.lake import DeltaLake
 from holdfast.adapters.operations import database
 from holdfast.adapters.sink import mail_sink
 from holdfast.cli import app
-from tests.fakes.operations import CUTOFF, KEYRING, reachable
+from tests.fakes.operations import CUTOFF, KEYRING, NOON, reachable
 
 RUN = f"win_back@{CUTOFF}"
 
@@ -97,3 +99,100 @@ def test_codes_are_imported_from_a_file_and_a_broken_file_is_told_by_place(
     refused = call("coupons", "redeem", str(used))
     assert refused.exit_code == 1
     assert "used.csv, row 2: redeemed_at '2017-11-26T10:00:00' has no zone" in refused.output
+
+
+def test_what_became_of_a_run_is_told_customer_by_customer_and_message_by_message(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    printed(capfd, "outbox", "work")
+    [account] = wiring.campaign_accounts([RUN])
+    sent = account["sent"]
+    assert 0 < sent < account["audience"] == 40, "some are control or left out"
+    told = " ".join(printed(capfd, "campaign", "show", RUN).split())
+    for line in (
+        f"{RUN} customers scored 40 audience 40",
+        f"control {account['control']} arm coupon {account['treated']} expected cost",
+        f"planned {sent} sent {sent} failed 0 unknown 0 waiting 0",
+        f"coupons issued {sent}",
+    ):
+        assert line in told
+    listed = " ".join(printed(capfd, "campaign", "show").split())
+    figures = 40, account["control"], account["treated"], sent, 0, 0
+    assert listed == f"run audience control treated sent waiting unknown {RUN} {' '.join(map(str, figures))}"
+
+
+def test_a_run_that_was_never_planned_is_told_with_the_nearest(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    refused = call("campaign", "show", f"winback@{CUTOFF}")
+    assert refused.exit_code == 1
+    assert f"campaign run 'winback@{CUTOFF}' was never planned" in refused.output
+    assert RUN in refused.output
+
+
+def test_a_worker_of_one_channel_sends_nothing_by_another(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    printed(capfd, "outbox", "work", "--channel", "care_desk")
+    [account] = wiring.campaign_accounts([RUN])
+    assert (account["sent"], account["waiting"]) == (0, account["planned"])
+    assert f"email: {account['planned']} sent" in printed(capfd, "outbox", "work", "--channel", "email")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("work", "--channel", "pigeon"), "'pigeon' is no channel; there are alert, care_desk, email"),
+        (("work", "--channel", "pigeon", "--every", "1"), "'pigeon' is no channel"),
+        (("show", "--state", "lost"), "'lost' is no state; there are planned, claimed, sent, failed, unknown, skipped"),
+    ],
+)
+def test_a_word_that_is_no_channel_or_state_is_refused_with_those_there_are(
+    home: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    refused = call("outbox", *arguments)
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.output.replace("│", " ").split())
+
+
+def test_a_worker_that_goes_on_outlives_a_mail_server_that_is_down(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF)
+    there, waits = os.environ["HOLDFAST_SMTP_PORT"], []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        monkeypatch.setenv("HOLDFAST_SMTP_PORT", there)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        monkeypatch.setenv("HOLDFAST_SMTP_PORT", str(nobody.getsockname()[1]))
+    refused = call("outbox", "work")
+    assert refused.exit_code == 1
+    assert "ChannelUnavailableError" in refused.output
+    monkeypatch.setattr(outbox_cli, "time", SimpleNamespace(sleep=wait))
+    assert call("outbox", "work", "--every", "7").exit_code == 130, "Ctrl-C ends it"
+    [account] = wiring.campaign_accounts([RUN])
+    assert account["sent"] == account["planned"] > 0
+    first, second = [line for line in capfd.readouterr().out.splitlines() if line.startswith("email: ")]
+    assert "127.0.0.1" in first
+    assert second == f"email: {account['planned']} sent"
+    assert waits == [7, 7]
+
+
+def test_an_audit_log_that_was_changed_outside_is_told_by_the_entry(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with wiring.operations().writing() as tx:
+        for who in ("anna", "bert", "carl"):
+            tx.log(NOON, who, "test", RUN, {})
+    assert "✓ 3 entries, an unbroken chain" in printed(capfd, "audit", "chain")
+    with database.writing(database.connect(wiring.settings().operations)) as connection:
+        connection.exec_driver_sql("DROP TRIGGER audit_no_update")
+        connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE seq = 2")
+    broken = call("audit", "chain")
+    assert broken.exit_code == 1
+    assert capfd.readouterr().out == (
+        "✗ the audit log does not hold from entry 2 on: it was changed outside Holdfast\n"
+    )

@@ -4,14 +4,14 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from holdfast.adapters.operations import database
-from holdfast.adapters.operations.models import AssignmentRow, OfferRow
+from holdfast.adapters.operations.models import AssignmentRow, CampaignRow, OfferRow, OutboxRow
 from holdfast.adapters.operations.progress import ProgressDatabase
 from holdfast.adapters.operations.replies import RepliesDatabase
 from holdfast.campaign.feedback import Feedback
-from holdfast.campaign.funnel import Progress
+from holdfast.campaign.funnel import Attention, Progress
 from holdfast.campaign.replies import Told
 from tests.fakes.correspondence import RUN, sent
 from tests.fakes.operations import NOON, operations_engine
@@ -37,3 +37,31 @@ def test_a_customer_who_opened_one_who_redeemed_and_a_control(tmp_path: Path) ->
         Progress("3", "control", None, None, told=False, opened=False, redeemed=False),
     ]
     assert ProgressDatabase(engine).of("other@2017-11-26") == []
+
+
+def test_what_needs_a_person_is_told_of_every_run_until_it_is_settled_or_two_days_old(url: str) -> None:
+    engine = database.connect(url)
+    database.upgrade(url)
+    hour, earlier = timedelta(hours=1), "win_back@2017-11-12"
+    messages = [
+        (RUN, {"state": "unknown", "finished_at": NOON - timedelta(days=30)}),
+        (RUN, {"state": "claimed", "lease_until": NOON, "finished_at": None}),
+        (RUN, {"state": "claimed", "lease_until": NOON + hour, "finished_at": None}),  # its sender is at work
+        (earlier, {"state": "failed", "finished_at": NOON - timedelta(days=2)}),
+        (earlier, {"state": "failed", "finished_at": NOON - timedelta(days=2) - hour}),
+        (earlier, {"state": "planned", "due_at": NOON, "finished_at": None}),
+        (earlier, {"state": "planned", "due_at": NOON + hour, "finished_at": None}),  # waits for its time
+        (earlier, {"state": "sent"}),
+        ("quiet@2017-11-19", {"state": "skipped"}),
+    ]
+    for customer, (run, values) in enumerate(messages):
+        name = sent(engine, str(customer), run=run)
+        with database.writing(engine) as connection:
+            connection.execute(update(OutboxRow).where(OutboxRow.reference == name).values(values))
+    with database.writing(engine) as connection:
+        planned = NOON - timedelta(days=14)
+        connection.execute(update(CampaignRow).where(CampaignRow.id == earlier).values(planned_at=planned))
+    assert ProgressDatabase(engine).attention(NOON, NOON - timedelta(days=2)) == [
+        Attention(earlier, in_doubt=0, failed=1, overdue=1),
+        Attention(RUN, in_doubt=2, failed=0, overdue=0),
+    ]

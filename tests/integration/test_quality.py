@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from holdfast.adapters.quality import GreatExpectations, write_suites
+from holdfast.cli import app
 from holdfast.errors import QualityError
 from holdfast.features.catalog import FAMILIES
 from holdfast.features.compute import compute
 from holdfast.features.log import Log, arrow
+from holdfast.ports import Quality
 from holdfast.schemas import TABLES, Home, Table, Type
+from tests.fakes.quality import FakeQuality
 from tests.fakes.shop import ZONE, Line, tables
 
 COMMITTED = Path(__file__).parents[2] / "great_expectations"
@@ -42,7 +46,22 @@ def lines(count: int = 3) -> pd.DataFrame:
 def test_the_committed_suites_are_those_of_the_contract(tmp_path: Path) -> None:
     fresh = {path.relative_to(tmp_path): path.read_bytes() for path in write_suites(tmp_path)}
     committed = {path.relative_to(COMMITTED): path.read_bytes() for path in COMMITTED.rglob("*.json")}
-    assert committed == fresh, "run `holdfast suites` and commit what it writes"
+    assert committed == fresh, "run `make generate` and commit what it writes"
+
+
+def test_generate_writes_every_suite_and_reference_page_as_committed_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = COMMITTED.parent
+    monkeypatch.setenv("HOLDFAST_PROJECT", str(tmp_path))
+    (tmp_path / "docs").mkdir()
+    told = CliRunner().invoke(app, ["generate"], catch_exceptions=False)
+    written = [Path(line).relative_to(tmp_path) for line in told.output.splitlines()]
+    assert {path.parts[0] for path in written} == {"great_expectations", "docs"}
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert made == set(written)
+    for path in written:
+        assert (tmp_path / path).read_bytes() == (project / path).read_bytes(), path
 
 
 def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_one() -> None:
@@ -53,6 +72,20 @@ def test_every_lake_table_and_feature_view_has_a_suite_and_no_vault_table_has_on
 
 def test_the_context_holds_no_python() -> None:
     assert not list(COMMITTED.rglob("*.py")), "a package here would shadow the library"
+
+
+@pytest.mark.parametrize("kind", ["great expectations", "fake"])
+def test_what_is_refused_is_named_by_table_and_run_and_the_next_rows_are_checked_as_ever(
+    kind: str, quality: GreatExpectations
+) -> None:
+    fake = FakeQuality()
+    fake.failing.add("order_lines")
+    port: Quality = fake if kind == "fake" else quality
+    with pytest.raises(QualityError, match=r"^order_lines, 2017-03-01: "):
+        port.check("order_lines", lines(0), "2017-03-01")
+    fake.failing.clear()
+    port.check("order_lines", lines(), "2017-03-02")
+    assert port.publish().name == "index.html"
 
 
 def test_good_rows_pass_and_are_recorded_outside_the_checkout(quality: GreatExpectations, tmp_path: Path) -> None:

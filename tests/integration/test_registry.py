@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from holdfast import wiring
 from holdfast.adapters.operations import database
 from holdfast.adapters.registry import MODEL_NAME, MlflowRegistry, uplift_of
+from holdfast.cli import app
 from holdfast.effect.learners import learner
 from holdfast.effect.uplift_model import UpliftRun, fit_model
 from holdfast.errors import ModelError
@@ -300,3 +303,44 @@ def _champion(folder: Path) -> object:
 def test_nobody_to_roll_back_to_is_told_before_there_is_a_database(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no previous champion"):
         real_registry(tmp_path).rollback(YES)
+
+
+@pytest.fixture
+def home(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home with an empty registry, for the commands."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "mlflow").mkdir()
+    shutil.copy(empty_store, tmp_path / "mlflow" / "mlflow.db")
+    yield
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
+
+
+def typed(capfd: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["model", *arguments])
+    shown = capfd.readouterr()
+    assert result.exit_code == code, shown.err + result.output
+    return " ".join((shown.out + result.output).replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("home")
+def test_the_command_takes_the_last_of_two_promotions_back_and_shows_it(
+    run: CandidateRun, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "no model was ever registered. Run the train DAG first." in typed(capfd, "show", code=1)
+    registry = wiring.registry()
+    first, second = (registry.register(registry.log(run)) for _ in range(2))
+    registry.judge(first, PASSED, "The story.")
+    registry.decide(first, YES, None)
+    registry.decide(second, YES, "1")
+    assert typed(capfd, "rollback").startswith("Version 1 (lightgbm) is the champion again")
+    told = typed(capfd, "show")
+    assert "@champion 1 lightgbm 2017-11-26 Passed: better than rhythm_rule." in told
+    assert "@previous 2 lightgbm 2017-11-26 not weighed yet" in told
+    assert registry.aliased("champion") == replace(first, verdict=PASSED.reason)
+    assert typed(capfd, "rollback").startswith("Version 2 (lightgbm) is the champion again")
+    assert registry.aliased("champion") == second

@@ -36,11 +36,6 @@ MARCH = datetime(2017, 3, 3, 5, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
-
-
-@pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """Three landing days with an order a day, of which two have a wrong row; the third is not taken in yet."""
     shop = Shop(tmp_path / "landing")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from holdfast.adapters import files
 from holdfast.cli import app
+from holdfast.mapping import Format
 
 CSV = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 GOOD = "1,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom\n"
@@ -78,3 +82,30 @@ def test_pull_says_what_is_missing(shop: Path, capfd: pytest.CaptureFixture[str]
     code, shown = typed(capfd, "pull", "--day", "2010-12-01", "--source", "online_retail")
     assert code == 1
     assert "HOLDFAST_SOURCE_URLS" in shown
+
+
+def test_pull_lands_a_file_a_day_and_nothing_where_nothing_has_changed(
+    shop: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(shop / "erp.db") as erp:
+        erp.execute("CREATE TABLE sale (id TEXT, at TEXT)")
+        sales = [("1", "2010-12-01 08:26:00"), ("2", "2010-12-01 23:59:59"), ("3", "2010-12-03 00:00:00")]
+        erp.executemany("INSERT INTO sale VALUES (?, ?)", sales)
+    erp.close()
+    mapping = (shop / "sources" / "online_retail.yaml").read_text(encoding="utf-8")
+    sql = "SELECT id AS InvoiceNo, at AS InvoiceDate FROM sale WHERE at >= :start AND at < :end"
+    query = f'format: parquet\n    query: {{database: erp, sql: "{sql}"}}'
+    changed = mapping.replace('path: "{day}.csv"', 'path: "{day}.parquet"').replace("format: csv", query)
+    (shop / "sources" / "online_retail.yaml").write_text(changed, encoding="utf-8")
+    monkeypatch.setenv("HOLDFAST_RULES", str(shop / "config" / "online_retail.yaml"))
+    monkeypatch.setenv("HOLDFAST_SOURCE_URLS", json.dumps({"erp": f"sqlite:///{shop / 'erp.db'}"}))
+    days = ("pull", "--day", "2010-12-01", "--until", "2010-12-04")
+    assert typed(capfd, *days) == (
+        0,
+        "2010-12-01  sales: 2 rows in 2010-12-01.parquet\n"
+        "2010-12-02  sales: nothing new\n"
+        "2010-12-03  sales: 1 rows in 2010-12-03.parquet\n",
+    )
+    landed = files.read(shop / "var" / "landing" / "2010-12-01.parquet", Format(kind="parquet"), "2010-12-01.parquet")
+    assert landed.rows.to_pydict()["InvoiceNo"] == ["1", "2"]
+    assert typed(capfd, *days)[1].count("nothing new") == 3

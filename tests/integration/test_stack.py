@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = start(tmp_path_factory.mktemp("stack") / "home", free_ports())
     yield up
     up.process.send_signal(signal.SIGTERM)
-    up.process.wait(processes.STOP_SECONDS + 20)
+    up.process.wait(processes.STOP_SECONDS + 100)
 
 
 @pytest.fixture(scope="module")
@@ -251,17 +252,31 @@ def test_a_second_stack_on_the_same_ports_is_told_so_before_anything_starts(up: 
     assert not (tmp_path / "airflow" / "airflow.db").exists()
 
 
-def test_ctrl_c_stops_everything_and_leaves_nothing_behind(up: Up) -> None:
-    """The last test on this stack: it ends it."""
+@dataclass(frozen=True)
+class Ended:
+    """A stack after Ctrl-C, and those of its processes that live on."""
+
+    up: Up
+    left: list[psutil.Process]
+
+
+@pytest.fixture(scope="module")
+def ended(up: Up) -> Ended:
+    """Below every test that asks for the running stack, since it stops it."""
     everything = up.descendants()
     up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(processes.STOP_SECONDS + 20) == 0
-    assert up.printed.rstrip().endswith("All stopped.")
-    assert [process for process in everything if alive(process)] == []
+    up.process.wait(processes.STOP_SECONDS + 100)
+    return Ended(up, [process for process in everything if alive(process)])
 
 
-def test_a_service_that_fails_ends_the_stack_with_one_message_and_the_rest_with_it(up: Up) -> None:
-    up.process.wait(1)
+def test_ctrl_c_stops_everything_and_leaves_nothing_behind(ended: Ended) -> None:
+    assert ended.up.process.returncode == 0
+    assert ended.up.printed.rstrip().endswith("All stopped.")
+    assert ended.left == []
+
+
+def test_a_service_that_fails_ends_the_stack_with_one_message_and_the_rest_with_it(ended: Ended) -> None:
+    up = ended.up
     variables = environment(up.home, up.ports) | {"HOLDFAST_MLFLOW_URL": "postgresql+nodriver://nowhere"}
     failing = subprocess.Popen(
         [HOLDFAST, "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables

@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pytest
 from sqlalchemy import Engine
 
-from holdfast.adapters.operations import database
 from holdfast.adapters.operations.repository import OperationsDatabase
 from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.campaign.offers import RedemptionReport
@@ -16,11 +14,6 @@ from tests.fakes.operations import CUTOFF, NOON, campaign, intervention, reachab
 
 RUN = f"win_back@{CUTOFF}"
 WEEK = Window(NOON, NOON + timedelta(days=7))
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
 
 
 def test_everybody_assigned_comes_with_what_was_sent_and_redeemed_within_the_window(engine: Engine) -> None:

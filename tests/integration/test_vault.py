@@ -17,14 +17,10 @@ from holdfast.errors import SettingsError
 from holdfast.pipelines.identities import hold_to_pseudonyms
 from holdfast.pseudonyms import Pseudonyms
 from tests.fakes.lake import FakeLake
-from tests.fakes.operations import NOON
+from tests.fakes.operations import BACKENDS, KEYRING, NOON, contact_rows, operations_engine
+from tests.fakes.vault import FakeVault
 
 ANN = {"email": "ann@shop.example", "phone": "+12025550143", "push_token": "tok-1", "given_name": "Ann"}
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return database.connect(url)
 
 
 def filled(engine: Engine, *keys: str, customers: int = 3) -> SqlVault:
@@ -33,6 +29,46 @@ def filled(engine: Engine, *keys: str, customers: int = 3) -> SqlVault:
     rows = pd.DataFrame([{"customer_id": f"c_{i}", "batch": "b", **ANN} for i in range(customers)])
     vault.append("contacts", rows, ["b"])
     return vault
+
+
+@pytest.fixture(params=[*BACKENDS, "fake"])
+def vault(request: pytest.FixtureRequest, tmp_path: Path) -> SqlVault | FakeVault:
+    """The Vault port, and the fake that ingestion's tests use."""
+    return FakeVault() if request.param == "fake" else SqlVault(operations_engine(tmp_path, request.param), KEYRING)
+
+
+def test_a_batch_is_loaded_once_and_a_later_contact_replaces_the_earlier(vault: SqlVault | FakeVault) -> None:
+    first = contact_rows(("1", "old@shop.example", "Anna", "a"), ("2", "ben@shop.example", None, "a"))
+    assert vault.append("contacts", first, ["a"]) == 2
+    assert vault.append("contacts", contact_rows(("1", "new@shop.example", None, "b")), ["b"]) == 1
+    assert vault.append("contacts", first, ["a"]) == 0
+    assert vault.contact("1") == {"email": "new@shop.example"}
+    assert vault.contact("2") == {"email": "ben@shop.example"}
+
+
+def test_of_a_repeated_and_a_fresh_batch_together_only_the_fresh_one_is_loaded(vault: SqlVault | FakeVault) -> None:
+    vault.append("contacts", contact_rows(("1", "a@shop.example", None, "a")), ["a"])
+    both = contact_rows(("1", "changed@shop.example", None, "a"), ("2", "b@shop.example", None, "b"))
+    assert vault.append("contacts", both, ["a", "b"]) == 1
+    assert [vault.contact(one)["email"] for one in "12"] == ["a@shop.example", "b@shop.example"]
+
+
+def test_a_batch_without_rows_is_noted_too_by_table(vault: SqlVault | FakeVault) -> None:
+    assert vault.append("contacts", contact_rows(), ["a"]) == 0
+    assert vault.append("contacts", contact_rows(("1", "slow@shop.example", None, "a")), ["a"]) == 0
+    consent = {"customer_id": "1", "purpose": "marketing", "channel": "email", "status": "given", "recorded_at": NOON}
+    assert vault.append("consents", pd.DataFrame([consent | {"batch": "a"}]), ["a"]) == 1
+
+
+def test_who_is_known_keeps_their_first_own_id(vault: SqlVault | FakeVault) -> None:
+    vault.identify({"c_1": "shop-1"})
+    vault.identify({"c_1": "another", "c_2": "shop-2"})
+    assert [vault.own_id(one) for one in ("c_1", "c_2", "c_3")] == ["shop-1", "shop-2", None]
+
+
+def test_a_table_of_the_lake_is_not_taken(vault: SqlVault | FakeVault) -> None:
+    with pytest.raises(ValueError, match="'orders' does not belong to the vault"):
+        vault.append("orders", pd.DataFrame({"batch": ["a"]}), ["a"])
 
 
 def test_contacts_and_own_ids_come_back_and_lie_sealed(engine: Engine) -> None:

@@ -186,7 +186,10 @@ def test_who_has_an_account_in_mlflow_sees_nothing_of_others_and_the_dags_accoun
     assert mlflow(stack, "GET", by_name, ("admin", "password1234"))[0] == 401
 
 
-def test_every_service_listens_on_loopback_alone(stack: Stack) -> None:
+def test_no_service_opens_a_port_beyond_loopback_unasked(stack: Stack) -> None:
+    """0.0.0.0 in the file's commands means loopback in these tests (what is published, test_compose_file.py looks at);
+    a port that a program opens without being told to would be found here.
+    """
     listening = {
         connection.laddr.ip
         for child in stack.processes.children

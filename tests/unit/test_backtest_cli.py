@@ -1,6 +1,7 @@
 """What `holdfast backtest` prints and writes."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,9 +10,10 @@ import typer.testing
 from holdfast import wiring
 from holdfast.backtest_cli import beside
 from holdfast.cli import app
+from holdfast.model.candidates import CANDIDATES
 from holdfast.pipelines.compare import Compared, compare
 from tests.fakes.small_shop import RULES, shop
-from tests.unit.pipelines.test_train import CUTOFF, Bench
+from tests.fakes.training import CUTOFF, Bench
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,18 @@ def test_candidates_and_the_blends_members_can_be_named(asked: list[tuple[object
     names = ["backtest", "--cutoff", CUTOFF, "--candidates", "mlp, blend", "--blend", "mlp,svm"]
     assert typer.testing.CliRunner().invoke(app, names).exit_code == 0
     assert asked == [(["mlp", "blend"], date(2017, 6, 4), ["mlp", "svm"])]
+
+
+def test_all_are_compared_but_those_whose_package_is_not_installed_which_are_named(
+    asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CANDIDATES, "gru", replace(CANDIDATES["gru"], requires="no_such_package"))
+    monkeypatch.setitem(CANDIDATES, "logistic", replace(CANDIDATES["logistic"], requires="pandas"))
+    assert typer.testing.CliRunner().invoke(app, ["backtest", "--cutoff", CUTOFF, "--candidates", "all"]).exit_code == 0
+    assert asked == [([name for name in CANDIDATES if name != "gru"], date(2017, 6, 4), None)]
+    assert "gru is left out: it needs no_such_package, which is not installed." in capfd.readouterr().out
+    typer.testing.CliRunner().invoke(app, ["backtest", "--cutoff", CUTOFF, "--candidates", "gru"])
+    assert asked[1][0] == ["gru"], "named by hand it is asked for, and says itself what it lacks"
 
 
 def test_all_figures_are_written_as_json(

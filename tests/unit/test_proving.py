@@ -6,8 +6,8 @@ import pytest
 
 from holdfast import proving
 from holdfast.adapters.yaml_files import load
-from holdfast.policy_proving import Policies, churn_cut, learned_policies, oracles, share_of, taught
 from holdfast.simulator.config import ShopConfig
+from tests.fakes.policy_proving import Policies, churn_cut, learned_policies, oracles, share_of, taught
 
 
 @pytest.fixture(scope="module")

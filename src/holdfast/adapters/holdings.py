@@ -101,6 +101,26 @@ class Derived:
 
 
 @dataclass(frozen=True)
+class Exports:
+    """What was exported for a person to be told, contacts opened: a folder for each export, erased as a whole."""
+
+    root: Path
+    name: str = "exports"
+    kept_by: Literal["us"] = "us"
+
+    def held(self, person: Person) -> list[Row]:
+        return [{"folder": folder.name} for folder in self._folders(person)]
+
+    def erase(self, person: Person) -> None:
+        for folder in self._folders(person):
+            shutil.rmtree(folder)
+
+    def _folders(self, person: Person) -> list[Path]:
+        mentioned = _holding(self.root, person.customer_id.encode())
+        return sorted({self.root / path.relative_to(self.root).parts[0] for path in mentioned})
+
+
+@dataclass(frozen=True)
 class Mail:
     """The local mailbox: every message to one of the person's addresses."""
 

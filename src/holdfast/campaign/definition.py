@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -160,8 +160,12 @@ class Arm(Rule):
 
     @property
     def cost(self) -> Decimal:
-        """Expected cost of treating one customer: the message, and the largest discount times its assumed use."""
-        return self.cost_per_contact + self.liability * Decimal(str(self.offer.assumed_redemption if self.offer else 0))
+        """Expected cost of treating one customer: the message, and the largest discount times its assumed use.
+
+        Rounded up to the four decimal places that are kept of it, so that a budget is never overdrawn.
+        """
+        used = Decimal(str(self.offer.assumed_redemption if self.offer else 0))
+        return (self.cost_per_contact + self.liability * used).quantize(Decimal("0.0001"), ROUND_UP)
 
     @property
     def liability(self) -> Decimal:

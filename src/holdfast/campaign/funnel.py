@@ -26,6 +26,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Messages of one run that need a person, by how many: in doubt, refused for good of late, due and not sent."""
+
+    campaign_id: str
+    in_doubt: int
+    failed: int
+    overdue: int
+
+
+@dataclass(frozen=True)
 class ArmFunnel:
     """Customers of one arm by how far they came.
 

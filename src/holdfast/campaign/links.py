@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -11,7 +13,6 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from holdfast.campaign.envelope import WayOut
 from holdfast.errors import SettingsError
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PURPOSE = "holdfast preferences"
 
 
@@ -29,7 +30,7 @@ class Links:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
             raise SettingsError(
                 f"HOLDFAST_PUBLIC_URL={self.base}: mail programs unsubscribe over HTTPS only (RFC 8058); give the "
                 "https:// address at which customers reach the preference page"
@@ -58,3 +59,9 @@ class Links:
 def _is_canonical(token: str) -> bool:
     """Whether the token is written as we write it: base64 has spare bits, so that two texts can mean the same."""
     return all(base64_encode(base64_decode(part)).decode() == part for part in token.split("."))
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):  # a name
+        return ip_address(host).is_loopback
+    return host == "localhost"

@@ -11,8 +11,13 @@ from holdfast.effect.randomised import Randomised
 from holdfast.model.matrix import Matrix
 
 LEAST_CUSTOMERS = 200
-"""Fewer customers prove no harm."""
+"""Fewer customers prove no harm.
 
+Chosen, not measured: of 200, half of them control and half of those retained, a 95 % interval excludes zero only from
+14 points on (1.96 · √(2 · 0.25 / 100)). Of fewer, hardly any harm could be shown.
+"""
+
+# Closer together at the low end, where harm is looked for; few, since one interval holds for all of them at once.
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 

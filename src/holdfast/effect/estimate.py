@@ -46,11 +46,6 @@ class Effect:
     adjusted: bool = False
     variance_cut: float = 0.0
 
-    @property
-    def certain(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.low > 0 or self.high < 0
-
 
 def compare(
     control: pd.DataFrame,

@@ -100,11 +100,11 @@ def create_app(lookup: Lookup, door: Door, registry: Callable[[], Served]) -> Fa
         async def read_keys() -> None:
             await asyncio.to_thread(door.refresh)
 
-        await _attempt(door, "registry", read_registry)
-        await _attempt(door, "keys", read_keys)
+        declared = await _attempt(door, "registry", read_registry)
+        keys = await _attempt(door, "keys", read_keys)
         tasks = [
-            asyncio.create_task(_every(KEYS_SECONDS, door, "keys", read_keys)),
-            asyncio.create_task(_every(REGISTRY_SECONDS, door, "registry", read_registry)),
+            asyncio.create_task(_every(KEYS_SECONDS, door, "keys", read_keys, done=keys)),
+            asyncio.create_task(_every(REGISTRY_SECONDS, door, "registry", read_registry, done=declared)),
             asyncio.create_task(door.journal.keep_flushing()),
         ]
         # A thread that has read offers waits this long at most until the loop lets go of the interpreter.
@@ -151,8 +151,8 @@ async def _attempt(door: Door, what: str, work: Callable[[], Awaitable[None]]) -
     return False
 
 
-async def _every(seconds: float, door: Door, what: str, work: Callable[[], Awaitable[None]]) -> None:
-    done = True
+async def _every(seconds: float, door: Door, what: str, work: Callable[[], Awaitable[None]], *, done: bool) -> None:
+    """Do it again and again; soon, where the last time (``done``: the one before the first) it could not be done."""
     while True:
         await asyncio.sleep(seconds if done else min(seconds, KEYS_SECONDS))
         done = await _attempt(door, what, work)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
@@ -40,7 +41,7 @@ class Candidate:
 
     ``parameters`` are what the run's record shows too; ``space`` is where a search may look for better ones. A
     ``baseline`` is printed beside the models and must be beaten by them; it is never promoted. A ``weekly`` one reads
-    the last weeks (``holdfast.weeks``) beside the features.
+    the last weeks (``holdfast.weeks``) beside the features. ``requires`` is a package of an optional extra.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Candidate:
     space: Mapping[str, Range] = field(default_factory=dict)
     baseline: bool = False
     weekly: bool = False
+    requires: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether what it requires is there."""
+        return self.requires is None or find_spec(self.requires) is not None
 
     def fit(self, rows: pd.DataFrame, churned: Vector, seed: int) -> FittedModel:
         return self.fitter(rows, churned, seed, **self.parameters)
@@ -149,6 +156,7 @@ CANDIDATES: dict[str, Candidate] = {
             fit_gru,
             parameters={"hidden": 16, "epochs": 8, "learning_rate": 0.005},
             weekly=True,
+            requires="torch",
         ),
         Candidate(
             "blend",

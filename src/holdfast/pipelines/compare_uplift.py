@@ -95,13 +95,15 @@ def covariates_of(rows: pd.DataFrame, columns: Sequence[str], file: str) -> pd.D
     """A file's columns as covariates: numbers as they are, each word of a text column as an indicator of its own.
 
     A file without customer_id has its rows numbered from 1, as ``{row_number: …}`` does in a mapping. Raises
-    SourceError naming a column that is not there.
+    SourceError naming a column that is not there, or a customer with several rows.
     """
     unknown = [name for name in columns if name not in rows]
     if unknown:
         names = [str(name) for name in rows.columns]
         raise SourceError(f"{file} has no column {unknown[0]!r}; {nearest(unknown[0], names)}")
     ids = rows["customer_id"] if "customer_id" in rows else pd.Series(np.arange(1, len(rows) + 1), index=rows.index)
+    if ids.duplicated().any():
+        raise SourceError(f"{file} has more than one row of customer {str(ids[ids.duplicated()].iloc[0])!r}; keep one")
     found = pd.get_dummies(rows[list(columns)], dtype=float)
     return found.assign(customer_id=ids.astype(str).to_numpy(object))
 

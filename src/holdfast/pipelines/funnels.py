@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from holdfast import windows
 from holdfast.campaign.funnel import ArmFunnel, funnel
@@ -20,8 +20,8 @@ def campaign_funnels(progress: CampaignProgress, lake: Lake, rules: Rules, cutof
     runs = progress.runs(date.fromisoformat(cutoff))
     if not runs:
         return {}
-    start = windows.instant(date.fromisoformat(cutoff), rules.shop.zone)
-    end = start + timedelta(days=rules.label.horizon_days)
+    within = windows.horizon(date.fromisoformat(cutoff), rules.label.horizon_days, rules.shop.zone)
     bought = purchases(read(lake, "orders"), read(lake, "order_lines"))
-    ordered = set(bought.loc[(bought["ordered_at"] >= start) & (bought["ordered_at"] < end), "customer_id"])
+    inside = (bought["ordered_at"] >= within.start) & (bought["ordered_at"] < within.end)
+    ordered = set(bought.loc[inside, "customer_id"])
     return {run: funnel(progress.of(run), ordered) for run in runs}

@@ -192,16 +192,23 @@ class Ingest:
         ]
         return found + [Finding(Kind.AWAITED, day, text) for day, text in self._awaited()]
 
+    def news(self, results: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether there is something to finish: files dealt with now, or rows stored that were never ``announced``.
+
+        The latter were stored by a run that failed or was killed before its event went out, or by a retry.
+        """
+        return bool(results) or ledger.stored(ledger.read(self._lake)) > ledger.announced(self._lake)
+
     def finish(
         self, results: Iterable[Mapping[str, Any]], findings: Sequence[Mapping[str, str]] = ()
     ) -> dict[str, Any]:
         """Add up the shards' results, with the findings of ``watch``, and bring Data Docs up to date.
 
         ``late_from`` is the earliest day of an event that came later than on its own landing day, or None: features of
-        cutoffs after it change. Raises BatchRefusedError naming every refused file, its place and remedy; all other
-        files are stored by then.
+        cutoffs after it change. ``stored`` is what ``announced`` needs to know. Raises BatchRefusedError naming every
+        refused file, its place and remedy; all other files are stored by then.
         """
-        results = list(results)
+        results, stored = list(results), ledger.stored(ledger.read(self._lake))
         docs = self._quality.publish()
         refused = [reason for result in results for reason in result["refused"]]
         if refused:
@@ -217,10 +224,15 @@ class Ingest:
         return {
             **totals,
             "tables": dict(tables),
+            "stored": stored,
             "late_from": min(late, default=None),
             "findings": [dict(finding) for finding in findings],
             "data_docs": str(docs),
         }
+
+    def announced(self, finished: Mapping[str, Any]) -> None:
+        """Note that the event which told of what ``finish`` returned is out; until then it is told again."""
+        ledger.announce(self._lake, finished["stored"])
 
     def complete_to(self) -> date:
         """The day up to (not including) which data are complete: up to it every expected landing day has arrived.

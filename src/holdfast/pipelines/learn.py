@@ -18,7 +18,7 @@ from holdfast.effect.randomised import Randomised
 from holdfast.effect.trial import Trial
 from holdfast.effect.uplift_evaluation import out_of_fold
 from holdfast.effect.uplift_gate import declined, told
-from holdfast.errors import CampaignError, ModelError
+from holdfast.errors import ModelError, NobodyAssignedError
 from holdfast.features.catalog import present
 from holdfast.model.approval import Approval
 from holdfast.model.matrix import Vector
@@ -116,12 +116,13 @@ class Learning:
 
         Returns the decision in words, and the story that a person decides by. ``page`` is where a version is seen.
         """
-        own = [one for one in fitted if one["campaign"] == campaign.name and one["path"]]
+        tried = [one for one in fitted if one["campaign"] == campaign.name]
+        own = [one for one in tried if one["path"]]
         told_of = {"campaign": campaign.name, "passed": False, "story": "", "version": None, "replacing": None}
         if not prepared["by_uplift"]:
             return {**told_of, "reason": f"{campaign.name} does not choose by uplift."}
         if prepared["why"] is not None or not own:
-            why = prepared["why"] or "; ".join(sorted({str(one["why"]) for one in fitted}))
+            why = prepared["why"] or "; ".join(sorted({str(one["why"]) for one in tried}))
             return {**told_of, "reason": declined(why)}
         rows, registry = self._customers(campaign, prepared), self.registry(campaign.name)
         on, champion = randomised(campaign, rows), registry.aliased("champion")
@@ -196,7 +197,7 @@ class Learning:
     def _rows(self, run: CampaignRun) -> pd.DataFrame | None:
         try:
             evidence = self.trials.evidence(run.id)
-        except CampaignError:  # it assigned nobody
+        except NobodyAssignedError:
             return None
         trial, results = evidence.trial, evidence.results
         worth = results["value"].to_numpy(float) * trial.margin

@@ -20,6 +20,9 @@ file is entered as ``<content>@<path>``, so that it never passes for an accepted
 ``<content>@<path>#retry-2``); a retry of a file's rejected rows as ``<content>#retry-<n>``.
 """
 
+ANNOUNCED = "announced"
+"""Lake table of one row for the ``ledger``: how many ``entries`` that stored rows (``stored``) an event has told of."""
+
 COUNTS = ("accepted", "rejected", "duplicates")
 """Rows of canonical tables in the ledger: accepted; in quarantine; and those of the latter that repeat another row."""
 
@@ -67,6 +70,22 @@ def refused(ledger: pd.DataFrame) -> pd.DataFrame:
     files = ledger[ledger["status"] != "retried"]
     latest = files.sort_values("at", kind="stable", na_position="first").drop_duplicates("file", keep="last")
     return latest[latest["status"] == "refused"].sort_values(["day", "file"], ignore_index=True)
+
+
+def stored(ledger: pd.DataFrame) -> int:
+    """How many entries brought rows into the lake or the vault: those of accepted files and of retries."""
+    return int(ledger["status"].isin(["accepted", "retried"]).sum())
+
+
+def announced(lake: Lake) -> int:
+    """How many such entries an event has told of."""
+    return int(lake.read(ANNOUNCED)["entries"].iloc[0]) if lake.exists(ANNOUNCED) else 0
+
+
+def announce(lake: Lake, entries: int) -> None:
+    """Note that an event has told of so many."""
+    row = pd.DataFrame({"ledger": [LEDGER], "entries": [entries]})
+    lake.replace(ANNOUNCED, row, where={"ledger": [LEDGER]})
 
 
 def next_retry(ledger: pd.DataFrame, batch: str) -> str:

@@ -77,7 +77,8 @@ class Measuring:
             return False
         with self.trials.operations.writing() as tx:
             tx.stop(found.campaign_id, "measure", at)
-            tx.log(at, "measure", "effect.harm", found.campaign_id, asdict(found.looks[-1]))
+            harm = next(look for look in reversed(found.looks) if look.harms)
+            tx.log(at, "measure", "effect.harm", found.campaign_id, asdict(harm))
         return True
 
     def _elsewhere(self, trial: Trial) -> pd.DataFrame:

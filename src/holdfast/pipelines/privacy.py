@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from holdfast.errors import PrivacyError
+from holdfast.errors import MissingDataError, PrivacyError
 from holdfast.ports import Erasure, Erasures, Holding, Person
 
 
@@ -55,10 +55,18 @@ class Erasing:
         """Erase the person everywhere, or go on where a call was broken off.
 
         What is found is noted before it is erased, so that the certificate counts it whatever happens in between. It
-        names no customer: with the vault's row gone nothing leads back from it. Raises PrivacyError where something is
-        still held afterwards, because a task that was running has written it.
+        names no customer: with the vault's row gone nothing leads back from it.
+
+        Raises MissingDataError where nothing is held and no erasure was begun: a tombstone for a misspelt id would keep
+        out whoever gets that id later. Raises PrivacyError where something is still held afterwards, because a task
+        that was running has written it.
         """
         tombstone = self.tombstone(person.customer_id)
+        if tombstone not in self.erasures.tombstones() and not any(one.held(person) for one in self.holdings):
+            raise MissingDataError(
+                f"nothing is held about customer {person.own_id!r}, and no erasure of theirs was begun: the id is "
+                "misspelt. Nothing was changed."
+            )
         begun = self.erasures.begin(tombstone, at)
         ours = [one for one in self.holdings if one.kept_by == "us"]
         left = {one.name: len(one.held(person)) for one in self.holdings if one.kept_by == "shop"}

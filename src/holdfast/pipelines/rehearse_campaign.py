@@ -26,8 +26,8 @@ from holdfast.simulator.lives import Treatment
 from holdfast.simulator.shop import SimulatedShop
 from holdfast.simulator.truth import Outcome
 
-CUSTOMERS, HISTORY_DAYS, SEED = 20_000, 140, 1
-HORIZON_DAYS = proving.HORIZON_DAYS
+CUSTOMERS, SEED = 20_000, 1
+LOOKBACK_DAYS = 112  # what the probability of churn is learned from looks back 84; four weeks let the shop begin
 _Z = 1.96
 _FEWEST = 500
 _LEAST = 0.02
@@ -104,10 +104,18 @@ def treatment_of(arm: Arm) -> Treatment:
 
 
 def rehearse_campaign(
-    lake: Lake, operations: Operations, campaign: Campaign, preview: Preview, *, shop: Shop, assumed: ShopConfig
+    lake: Lake,
+    operations: Operations,
+    campaign: Campaign,
+    preview: Preview,
+    *,
+    shop: Shop,
+    horizon_days: int,
+    assumed: ShopConfig,
 ) -> CampaignRehearsal:
     """The campaign as ``preview`` (with all its treated) would plan it, on a shop with the lake's rhythm and baskets.
 
+    Churn, and what an arm is assumed and was measured to do, are those within the label's ``horizon_days``.
     The simulated audience is as likely to churn as the real one, on average. What is assumed of an arm is first scaled
     by what other arms were measured to do, then moved towards what its own runs measured, each as far as its standard
     error allows. Raises CampaignError when nobody would be treated, MissingDataError when the lake has too few orders.
@@ -116,9 +124,9 @@ def rehearse_campaign(
     orders, lines = canonical.read(lake, "orders"), canonical.read(lake, "order_lines")
     like = fitted(assumed, orders, lines, shop.name, shop.zone)
     last = orders["ordered_at"].max().tz_convert(shop.timezone).date()
-    config = like.config.model_copy(update={"first_day": last - timedelta(days=HISTORY_DAYS)})
-    stage = _Stage.of(config)
-    known = [_Held.of(one, stage) for one in measured(lake, operations, HORIZON_DAYS)]
+    config = like.config.model_copy(update={"first_day": last - timedelta(days=LOOKBACK_DAYS + horizon_days)})
+    stage = _Stage.of(config, horizon_days)
+    known = [_Held.of(one, stage) for one in measured(lake, operations, horizon_days)]
     real = float(preview.first["probability"].mean())
     audience = stage.as_likely(real)
     arms = tuple(
@@ -129,7 +137,7 @@ def rehearse_campaign(
     retained = float(np.clip(stage.lived(None).retained[audience].mean(), 0.01, 0.99))
     return CampaignRehearsal(
         shop=Fitted(config, like.months_alike),
-        days=HORIZON_DAYS,
+        days=horizon_days,
         arms=arms,
         control=preview.plan["control"],
         risk=(real, float(stage.risk[np.isin(stage.who, audience)].mean())),
@@ -142,26 +150,27 @@ def rehearse_campaign(
 class _Stage:
     """A simulated shop on the day of the campaign: its active customers ``who``, the likeliest to churn first.
 
-    ``lives`` remembers what all of them would do under each treatment that was asked for.
+    ``lives`` remembers what all of them would do within ``days`` under each treatment that was asked for.
     """
 
     shop: SimulatedShop
+    days: int
     who: proving.Indices
     risk: proving.Floats
     lives: dict[Treatment | None, Outcome]
 
     @classmethod
-    def of(cls, config: ShopConfig) -> _Stage:
+    def of(cls, config: ShopConfig, days: int) -> _Stage:
         watched = proving.Watched(SimulatedShop(config, CUSTOMERS, SEED))
-        watched.live(HISTORY_DAYS)
+        watched.live(LOOKBACK_DAYS + days)
         who = watched.active()
-        risk = proving.risk(watched, who)
+        risk = proving.risk(watched, who, days)
         order = np.argsort(-risk)
-        return cls(watched.shop, who[order], risk[order], {})
+        return cls(watched.shop, days, who[order], risk[order], {})
 
     def lived(self, treatment: Treatment | None) -> Outcome:
         if treatment not in self.lives:
-            self.lives[treatment] = self.shop.outcome(treatment, self.who, HORIZON_DAYS)
+            self.lives[treatment] = self.shop.outcome(treatment, self.who, self.days)
         return self.lives[treatment]
 
     def as_likely(self, risk: float) -> proving.Indices:

@@ -67,9 +67,10 @@ class Training:
         self._rules = rules
         self._studies = studies
 
-    def prepare(self, cutoff: str) -> dict[str, Any]:
+    def prepare(self, cutoff: str, beside: Sequence[str] = ()) -> dict[str, Any]:
         """Build the training set: features as of every matured cutoff of the grid, with what then happened.
 
+        It serves the candidates of the rules, and those ``beside`` them that are to be compared.
         Returns its path, its size, its cutoffs and the lake versions it rests on. Raises SettingsError for candidates
         that cannot compete, and ImmatureLabelError when the history is too short for the backtest.
         """
@@ -89,7 +90,7 @@ class Training:
         _require_features(known)
         rows = dataset.training_frame(dataset.active(known, self._rules.population.active_days), outcome, zone)
         rows[SPEND] = spend(orders, lines, rows, horizon, zone)
-        if any(self._configured(name).weekly for name in self._rules.training.candidates):
+        if any(self._configured(name).weekly for name in (*self._rules.training.candidates, *beside)):
             rows = rows.join(weekly(orders, lines, rows, zone))
         return {
             "cutoff": cutoff,

@@ -25,11 +25,6 @@ class Compared:
     high: float
     true: float
 
-    @property
-    def covered(self) -> bool:
-        """Whether the interval holds the true effect."""
-        return self.low <= self.true <= self.high
-
 
 def true_effect(truth: pd.DataFrame, chances: pd.DataFrame, arms: Sequence[str], outcome: str) -> float:
     """What the arms change, on average over everybody whom chance could have given one of them.

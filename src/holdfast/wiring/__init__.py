@@ -80,6 +80,7 @@ from holdfast.wiring.people import (
     export_person,
     holdings,
     known_customer,
+    own_id_of,
     person,
     retention,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "model_version",
     "now",
     "operations",
+    "own_id_of",
     "person",
     "planning",
     "prepare",

@@ -40,6 +40,7 @@ from holdfast.pipelines.uplift_scores import BudgetCurve, UpliftScoring, UpliftS
 from holdfast.wiring.intake import arrivals, latest_cutoff, shop_config
 from holdfast.wiring.outreach import campaign, campaign_names, planning
 from holdfast.wiring.stores import (
+    customer_ids,
     engine,
     feature_store,
     lake,
@@ -117,7 +118,10 @@ def rehearse_campaign(name: str, cutoff: str, config: Path | None) -> CampaignRe
     """The campaign on a simulated shop like this one. Writes nothing."""
     one = campaign(name)
     preview = planning().preview(one, cutoff, now(), first=sys.maxsize)
-    return _rehearse_campaign(lake(), operations(), one, preview, shop=rules().shop, assumed=shop_config(config))
+    own, assumed = rules(), shop_config(config)
+    return _rehearse_campaign(
+        lake(), operations(), one, preview, shop=own.shop, horizon_days=own.label.horizon_days, assumed=assumed
+    )
 
 
 def learning() -> Learning:
@@ -153,6 +157,7 @@ def compare_uplift(
     learners: Sequence[str],
 ) -> ComparedUplift:
     """Uplift learners on a finished campaign; ``columns`` (with commas) of the file ``covariates`` instead of features.
+    The file calls customers as the shop does, or by their pseudonyms.
 
     Raises SettingsError when only one of the two is given: a file may hold outcomes, which nobody knew before.
     """
@@ -161,7 +166,8 @@ def compare_uplift(
     known = None
     if covariates is not None and columns is not None:
         names = [one.strip() for one in columns.split(",")]
-        known = covariates_of(pd.read_csv(covariates), names, str(covariates))
+        known = covariates_of(pd.read_csv(covariates, dtype={"customer_id": str}), names, str(covariates))
+        known["customer_id"] = customer_ids(known["customer_id"])
     return _compare_uplift(
         trials(),
         feature_store(),

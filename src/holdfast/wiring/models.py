@@ -32,7 +32,7 @@ from holdfast.pipelines.score import Scoring
 from holdfast.pipelines.train import Training
 from holdfast.ports import Alias, FeatureEngine
 from holdfast.wiring.intake import latest_cutoff, quality
-from holdfast.wiring.stores import feature_store, lake, registry, rules, scratch, settings, vault
+from holdfast.wiring.stores import customer_ids, feature_store, lake, registry, rules, scratch, settings, vault
 
 
 def feature_engine() -> FeatureEngine:
@@ -52,7 +52,8 @@ def training() -> Training:
 
 def compare(candidates: Sequence[str], cutoff: date, blend: Sequence[str] | None = None) -> Iterator[Compared]:
     """The candidates on the backtest as of ``cutoff``, one after another; ``blend`` by default as the rules say."""
-    rows = scratch().read(training().prepare(cutoff.isoformat())["path"])
+    prepared = training().prepare(cutoff.isoformat(), [*candidates, *(blend or ())])
+    rows = scratch().read(prepared["path"])
     return _compare(rows, candidates, rules(), cutoff, blend)
 
 
@@ -103,8 +104,11 @@ def audit() -> Audit:
 
 
 def audit_leakage(training_set: Path, cutoff: date) -> Report:
-    """What a training set knows of the future, as of ``cutoff``."""
-    return audit().leakage(scratch().read(str(training_set)), cutoff)
+    """What a training set knows of the future, as of ``cutoff``. It may call customers as the shop does."""
+    rows = scratch().read(str(training_set))
+    if "customer_id" in rows:
+        rows["customer_id"] = customer_ids(rows["customer_id"])
+    return audit().leakage(rows, cutoff)
 
 
 def training_set(cutoff: date | None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.adapters.atomic import write_bytes
-from holdfast.adapters.holdings import Derived, Mail, NamedInTexts, ParquetRows, Served
+from holdfast.adapters.holdings import Derived, Exports, Mail, NamedInTexts, ParquetRows, Served
 from holdfast.adapters.operations.erasure import CampaignRows, MessageWords, SqlErasures, VaultRows
 from holdfast.adapters.sources import LandingDirectory
 from holdfast.errors import MissingDataError
@@ -30,6 +30,7 @@ from holdfast.pipelines.retention import (
     enforce,
 )
 from holdfast.ports import Holding, Person
+from holdfast.pseudonyms import is_pseudonym
 from holdfast.wiring.intake import source_mapping
 from holdfast.wiring.stores import (
     customer_id,
@@ -54,9 +55,27 @@ def known_customer() -> str | None:
     return store.anyone()
 
 
-def person(own_id: str) -> Person:
-    """The customer whom the shop calls so, for a person's rights."""
-    customer = pseudonyms()(own_id)
+def own_id_of(customer_id: str) -> str:
+    """The shop's own id of the customer with this pseudonym.
+
+    Raises MissingDataError where the vault knows none.
+    """
+    found = vault().own_id(customer_id)
+    if found is None:
+        raise MissingDataError(
+            f"the vault knows no customer {customer_id!r}: misspelt, or erased since. An erasure that was broken off "
+            "is finished by the shop's own id."
+        )
+    return found
+
+
+def person(called: str) -> Person:
+    """The customer whom the shop, or a report by pseudonym, calls so, for a person's rights.
+
+    Raises MissingDataError for a pseudonym that leads to nobody.
+    """
+    own_id = own_id_of(called) if is_pseudonym(called) else called
+    customer = customer_id(own_id)
     contact = vault().contact(customer)
     return Person(own_id, customer, (contact["email"],) if "email" in contact else ())
 
@@ -80,6 +99,7 @@ def holdings(now: datetime) -> list[Holding]:
         NamedInTexts("task logs", here.airflow_home / "logs"),
         NamedInTexts("model texts", here.mlflow_artifacts),
         Mail(here.mailbox),
+        Exports(here.exports),
         files,
         VaultRows(engine(), vault()),
     ]
@@ -101,7 +121,10 @@ def export_person(own_id: str, at: datetime) -> Path:
 
 
 def erase_person(own_id: str, actor: str, at: datetime) -> Erased:
-    """Erase the customer everywhere, or finish what was broken off."""
+    """Erase the customer everywhere, or finish what was broken off.
+
+    Raises MissingDataError where nothing is held of them and no erasure was begun, see ``Erasing.run``.
+    """
     return Erasing(holdings(at), SqlErasures(engine()), pseudonyms().tombstone).run(person(own_id), actor, at)
 
 

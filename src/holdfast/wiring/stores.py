@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+import pandas as pd
 from sqlalchemy import Engine
 
 from holdfast.adapters import clock, environment
@@ -131,6 +132,12 @@ def customer_id(own_id: str) -> str:
     Whoever asks from outside, at the command line or through a service, comes by here and nowhere else.
     """
     return own_id if is_pseudonym(own_id) else pseudonyms()(own_id)
+
+
+def customer_ids(own_ids: pd.Series) -> pd.Series:
+    """``customer_id`` of each of a file's customers, who may be a million: the key is read once."""
+    names = pseudonyms()
+    return own_ids.map({one: str(one) if is_pseudonym(str(one)) else names(str(one)) for one in own_ids.unique()})
 
 
 def identities() -> Identities:

@@ -1,5 +1,6 @@
 """Channels as a file describes them: what ships works, nonsense and leaks are refused by name."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,17 @@ import yaml
 from pydantic import SecretStr
 
 from holdfast.adapters.channels.configured import Channels, build
-from holdfast.adapters.channels.webhook import WebhookChannel
 from holdfast.adapters.yaml_files import load
 from holdfast.campaign.envelope import Envelope
+from holdfast.campaign.signing import is_signed
 from holdfast.errors import SettingsError
 from tests.fakes.channel import FakeChannel
 from tests.fakes.operations import NOON
+from tests.fakes.scripted_server import answering, headers_and_body, scripted_server, status
 
 SMS = {"kind": "webhook", "url": "https://sms.example/v1", "secret": "sms"}
 SECRETS = {"sms": SecretStr("whsec_" + "a2V5" * 8)}
+GATEWAY_KEY = b"the key of the gateway, which is its own"
 
 
 def channels(folder: Path, **sections: object) -> Channels:
@@ -33,8 +36,15 @@ def test_what_ships_sends_tickets_and_alerts_to_their_own_mailboxes(project: Pat
     assert mail.recipients == ["anna@shop.example", "care-desk@shop.example", "on-call@shop.example"]
 
 
-def test_a_webhook_is_built_with_its_named_secret(tmp_path: Path) -> None:
-    assert isinstance(build(channels(tmp_path, sms=SMS), FakeChannel(), SECRETS, lambda: NOON)["sms"], WebhookChannel)
+def test_a_webhook_signs_with_the_secret_that_it_names(tmp_path: Path) -> None:
+    secrets = SECRETS | {"gateway": SecretStr("whsec_" + base64.b64encode(GATEWAY_KEY).decode())}
+    with scripted_server(answering(status("202 Accepted"))) as server:
+        sms = {"url": f"http://127.0.0.1:{server.port}/v1", "allow": ["127.0.0.0/8"], "secret": "gateway"}
+        built = build(channels(tmp_path, sms=SMS | sms), FakeChannel(), secrets, lambda: NOON)
+        with built["sms"].connect() as connection:
+            connection.send(Envelope("sms", "+12025550143", "key:sms", at=NOON, text="Hello"))
+    [(headers, body)] = map(headers_and_body, server.heard)
+    assert is_signed([GATEWAY_KEY], headers, body, NOON)
 
 
 def test_a_secret_that_is_not_set_is_named(tmp_path: Path) -> None:

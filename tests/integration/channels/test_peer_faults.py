@@ -20,8 +20,7 @@ from holdfast.errors import TemporaryChannelError
 from holdfast.ports import Channel
 from tests.fakes.correspondence import rows
 from tests.fakes.operations import NOON, SENDER, campaign, intervention, operations_engine, reachable, scores
-from tests.fakes.scripted_server import Scripted, Story, hang, scripted_server
-from tests.integration.channels.test_webhook import read_request
+from tests.fakes.scripted_server import Scripted, Story, hang, read_request, scripted_server
 
 CUSTOMERS = [str(i) for i in range(80)]
 DEADLINE = 0.3  # seconds that a silent peer is given

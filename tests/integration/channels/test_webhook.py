@@ -23,7 +23,16 @@ from holdfast.errors import (
 )
 from tests.fakes.certificates import self_signed
 from tests.fakes.operations import NOON
-from tests.fakes.scripted_server import Scripted, Story, hang, scripted_server
+from tests.fakes.scripted_server import (
+    Scripted,
+    Story,
+    answering,
+    hang,
+    headers_and_body,
+    read_request,
+    scripted_server,
+    status,
+)
 
 KEY = b"k" * 32
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -49,48 +58,10 @@ def deliver(to: WebhookTarget, *envelopes: Envelope) -> None:
             connection.send(envelope)
 
 
-def read_request(connection: socket.socket) -> bytes:
-    """One request with its whole body; empty when the client has left."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        more = connection.recv(65_536)
-        if not more:
-            return b""
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return head + b"\r\n\r\n" + body
-
-
-def answering(answer: bytes) -> Story:
-    """Answer every request of a connection with these bytes."""
-
-    def story(connection: socket.socket, server: Scripted) -> None:
-        while request := read_request(connection):
-            server.heard.append(request)
-            connection.sendall(answer)
-
-    return story
-
-
-def status(line: str, body: bytes = b"", headers: str = "") -> bytes:
-    return f"HTTP/1.1 {line}\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
 def refused(story: Story, **changes: object) -> HoldfastError:
     with scripted_server(story) as server, pytest.raises(HoldfastError) as caught:
         deliver(target(server, **changes), SMS)
     return caught.value
-
-
-def headers_and_body(request: bytes) -> tuple[dict[str, str], bytes]:
-    head, _, body = request.partition(b"\r\n\r\n")
-    lines = (line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-    return {name.lower(): value for name, value in lines}, body
 
 
 def test_a_message_arrives_signed_with_its_key_and_its_way_out() -> None:

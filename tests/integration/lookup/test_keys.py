@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,27 +16,13 @@ from holdfast.errors import AccessError, StoreUnavailableError
 from holdfast.lookup import app as lookup
 from holdfast.lookup.door import TRUSTED_SECONDS
 from tests.fakes.lookup import NOW, add_key, bearer, lookup_app
-from tests.fakes.operations import BACKENDS, operations_engine
-
-
-@pytest.fixture(params=BACKENDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
-    return operations_engine(tmp_path, request.param)
+from tests.fakes.operations import operations_engine
+from tests.integration.running_stack import until
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Engine:
     return operations_engine(tmp_path)
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether it came to hold in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize(
@@ -109,10 +93,10 @@ def test_a_revoked_key_is_refused_and_a_new_one_known_within_seconds(engine: Eng
 
         assert status(old) == 200
         new = add_key(engine, Scope.SCORES, name="till")
-        assert within(4 * lookup.KEYS_SECONDS, lambda: status(new) == 200)
+        until(lambda: status(new) == 200, 4 * lookup.KEYS_SECONDS, "the new key opens")
         assert status(old) == 200
         KeyDatabase(engine).revoke(old[3:15], "anna", NOW)
-        assert within(4 * lookup.KEYS_SECONDS, lambda: status(old) == 401)
+        until(lambda: status(old) == 401, 4 * lookup.KEYS_SECONDS, "the revoked key is refused")
         assert status(new) == 200
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,16 +22,14 @@ from holdfast.adapters.operations import database
 from holdfast.adapters.operations.models import AssignmentRow, CampaignRow, OfferRow
 from holdfast.errors import FeatureStoreError, StoreUnavailableError
 from holdfast.lookup import answers
+from holdfast.lookup import app as lookup
 from holdfast.lookup.app import LARGEST_BODY
-from tests.fakes.lookup import CUTOFF, HELD, NOW, SCORE, TableReader, add_key, bearer, lookup_app
-from tests.fakes.operations import BACKENDS, operations_engine
+from holdfast.ports import Served
+from tests.fakes.lookup import CUTOFF, HELD, NOW, SCORE, SERVED, TableReader, add_key, bearer, lookup_app
+from tests.fakes.operations import operations_engine
+from tests.integration.running_stack import until
 
 EVERYTHING = (Scope.SCORES, Scope.FEATURES, Scope.OFFERS, Scope.METRICS)
-
-
-@pytest.fixture(params=BACKENDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
-    return operations_engine(tmp_path, request.param)
 
 
 @pytest.fixture
@@ -390,15 +389,55 @@ def test_broken_json_in_the_store_is_an_error_not_a_broken_answer(client: TestCl
     is_problem(client.get("/v1/customers/7"), 503)
 
 
-def test_before_the_registry_can_be_read_the_api_waits_and_then_serves(plain: Engine) -> None:
-    def unread() -> Any:
-        raise FeatureStoreError("Feast knows no service customer_card_v1. Run the features DAG first.")
+def test_before_the_registry_can_be_read_the_api_waits_and_then_serves(
+    plain: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readable = threading.Event()
 
+    def served() -> Served:
+        if not readable.is_set():
+            raise FeatureStoreError("Feast knows no service customer_card_v1. Run the features DAG first.")
+        return SERVED
+
+    monkeypatch.setattr(lookup, "KEYS_SECONDS", 0.05)
     key = add_key(plain, *EVERYTHING)
-    with TestClient(lookup_app(plain, served=unread), headers=bearer(key)) as client:
+    with TestClient(lookup_app(plain, served=served), headers=bearer(key)) as client:
         is_problem(client.get("/v1/customers/7"), 503)
         is_problem(client.get("/v1/features"), 503)
         assert client.get("/readyz").json()["waiting_for"] == ["features"]
+        readable.set()
+        bound = lookup.REGISTRY_SECONDS / 2  # a first reading that failed is not waited for as long as the next one
+        until(lambda: client.get("/v1/customers/7").status_code == 200, bound, "the registry is read")
+        assert len(client.get("/v1/features").json()["features"]) == 3
+
+
+def test_the_registry_is_read_again_and_again_and_one_that_fails_changes_nothing(
+    plain: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first reading there is all; then nothing can be read; then one view is gone."""
+    failed, readable = threading.Event(), threading.Event()
+    without_basket = replace(SERVED, views=tuple(one for one in SERVED.views if one.name != "customer_basket"))
+    readings = iter([SERVED])
+
+    def served() -> Served:
+        if readable.is_set():
+            return without_basket
+        for first in readings:
+            return first
+        failed.set()
+        raise FeatureStoreError("the registry cannot be reached")
+
+    monkeypatch.setattr(lookup, "KEYS_SECONDS", 0.05)
+    monkeypatch.setattr(lookup, "REGISTRY_SECONDS", 0.05)
+    key = add_key(plain, *EVERYTHING)
+    with TestClient(lookup_app(plain, served=served), headers=bearer(key)) as client:
+        assert failed.wait(20), "the registry is read a second time"
+        assert {one["view"] for one in client.get("/v1/features").json()["features"]} == {
+            "customer_rhythm",
+            "customer_basket",
+        }
+        readable.set()
+        until(lambda: len(client.get("/v1/features").json()["features"]) == 2, 20, "what is gone is served no more")
 
 
 def test_every_request_is_noted_by_route_and_key_and_no_customer_is_named(plain: Engine) -> None:
@@ -463,8 +502,9 @@ def test_requests_beyond_the_room_are_turned_away_at_once_and_the_others_served(
         ):
             asking = [asyncio.create_task(client.get("/v1/customers/7")) for _ in range(8)]
             done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-            while len(done) < 5:
-                done, _ = await asyncio.wait(asking, timeout=0.1)
+            async with asyncio.timeout(20):
+                while len(done) < 5:
+                    done, _ = await asyncio.wait(asking, timeout=0.1)
             slow.gate.set()
             return list(await asyncio.gather(*asking))
 
@@ -475,3 +515,44 @@ def test_requests_beyond_the_room_are_turned_away_at_once_and_the_others_served(
         if answer.status_code == 503:
             is_problem(answer, 503)
             assert answer.headers["retry-after"] == "1"
+
+
+PIECE = {"type": "http.request", "body": b'{"customer_ids": ', "more_body": True}
+BROKEN_OFF = {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("came", "status", "detail"),
+    [
+        ((PIECE,), 408, "the body took too long"),
+        ((PIECE, BROKEN_OFF), 400, "the body was broken off"),
+    ],
+    ids=["falls silent", "breaks off"],
+)
+def test_a_body_that_does_not_end_is_told_and_keeps_nobody_for_long(
+    plain: Engine, monkeypatch: pytest.MonkeyPatch, came: tuple[dict[str, Any], ...], status: int, detail: str
+) -> None:
+    monkeypatch.setattr(lookup, "BODY_SECONDS", 0.05)
+    key, pieces, told = add_key(plain, Scope.SCORES), iter(came), []
+
+    async def receive() -> dict[str, Any]:
+        for piece in pieces:
+            return piece
+        await asyncio.Event().wait()
+        raise AssertionError("nothing more comes")
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    async def story() -> None:
+        app, path = lookup_app(plain), "/v1/customers:batch"
+        request = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        headers = [(name.lower().encode(), value.encode()) for name, value in bearer(key).items()]
+        async with app.router.lifespan_context(app), asyncio.timeout(20):
+            await app({**request, "headers": headers, "client": ("127.0.0.1", 4711)}, receive, send)
+
+    asyncio.run(story())
+    start, body = told
+    answer = httpx.Response(start["status"], headers=start["headers"], content=body["body"])
+    assert is_problem(answer, status)["detail"] == detail
+    assert answer.headers.get("connection") == ("close" if status == 408 else None)

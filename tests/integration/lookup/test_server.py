@@ -102,7 +102,9 @@ def test_several_workers_count_together_and_share_a_keys_pace(serve: Callable[..
     _, told = ask(server, "/metrics", fast)
     counted = [line for line in told.decode().splitlines() if 'status="200"' in line and 'customer_id}"' in line]
     assert [line.rpartition(" ")[2] for line in counted] == ["20.0"]
-    assert Counter(ask(server, "/v1/customers/7", slow)[0] for _ in range(20))[200] <= 4
+    statuses = Counter(ask(server, "/v1/customers/7", slow)[0] for _ in range(20))
+    assert set(statuses) == {200, 429}
+    assert 1 <= statuses[200] <= 4
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(300, marks=pytest.mark.full)])
@@ -128,12 +130,6 @@ def test_five_times_the_rated_load_gets_429_and_every_request_an_answer(
         f"overload for {seconds} s: {during.statuses}; p99 before, during, after: "
         f"{before.p99}, {during.p99}, {after.p99} ms"
     )
-    if seconds >= 300:
-        for _ in range(10):  # each takes four seconds: p99 is back within the half minute, or it is not
-            if after.p99 <= max(2 * before.p99, 10):
-                break
-            after = load([request("GET", "/v1/customers/7", key=calm)], RATE, 3)
-        assert after.p99 <= max(2 * before.p99, 10)
 
 
 def test_what_the_public_app_acknowledged_under_overload_is_kept_and_what_it_refused_is_not(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,14 +20,13 @@ from holdfast.campaign.signing import sign
 from holdfast.pipelines.replies import Feedback, Preferences
 from holdfast.public.app import LARGEST_REPORT, Inbound, create_app, redemption_hook, report_hook
 from tests.fakes.correspondence import RUN, rows, sent
-from tests.fakes.operations import BACKENDS, LINKS, NOON, operations_engine, reachable
+from tests.fakes.operations import LINKS, NOON, reachable
 
 KEY, OLDER = b"k" * 32, b"o" * 32
 
 
-@pytest.fixture(params=BACKENDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
-    engine = operations_engine(tmp_path, request.param)
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
     reachable(engine, ["7"])
     return engine
 

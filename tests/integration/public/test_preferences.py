@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -18,14 +17,13 @@ from holdfast.campaign.replies import Choice
 from holdfast.pipelines.replies import Preferences
 from holdfast.public.app import LARGEST_FORM, create_app
 from tests.fakes.correspondence import rows, sent
-from tests.fakes.operations import BACKENDS, LINKS, NOON, contact, decide, operations_engine, reachable
+from tests.fakes.operations import LINKS, NOON, contact, decide, reachable
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
-@pytest.fixture(params=BACKENDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
-    engine = operations_engine(tmp_path, request.param)
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
     reachable(engine, ["7", "8"])
     return engine
 

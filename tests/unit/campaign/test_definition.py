@@ -71,6 +71,11 @@ def test_the_expected_cost_of_one_customer_is_message_plus_discount_times_assume
     assert (reminder.cost, reminder.liability) == (Decimal("0.001"), 0)
 
 
+def test_the_expected_cost_is_rounded_up_to_the_places_that_are_kept_of_it() -> None:
+    [odd] = campaign(offer=AMOUNT | {"amount": "4.99", "assumed_redemption": 0.125}, cost_per_contact="0").arms
+    assert odd.cost == Decimal("0.6238")  # of 0.62375
+
+
 def test_messages_leave_from_the_first_day_to_the_last_by_the_schedules_own_calendar() -> None:
     shop = ZoneInfo("America/New_York")
     days = Schedule(first_day=date(2017, 12, 1), last_day=date(2017, 12, 3), timezone="Europe/London")

@@ -39,7 +39,7 @@ def test_a_link_of_an_older_key_stays_good_and_one_of_another_shop_does_not() ->
     assert Links("https://shop.example", ("a newer key",)).reference(TOKEN) is None
 
 
-@pytest.mark.parametrize("base", ["http://shop.example", "ftp://127.0.0.1", "shop.example"])
+@pytest.mark.parametrize("base", ["http://shop.example", "http://10.0.0.1", "ftp://127.0.0.1", "shop.example"])
 def test_an_address_that_mail_programs_would_not_use_is_refused(base: str) -> None:
     with pytest.raises(SettingsError, match=r"HTTPS.*RFC 8058"):
         Links(base, ("a key",))

@@ -1,6 +1,7 @@
 """The message: greeting, offer, code, validity; the right words for the right reader, and nobody else's."""
 
 import json
+import re
 from decimal import Decimal
 from functools import partial
 
@@ -152,7 +153,7 @@ def test_the_care_desk_is_told_the_case_and_a_customer_never() -> None:
 def test_anything_but_one_recipient_is_refused_without_repeating_it(channel: str, recipient: str) -> None:
     with pytest.raises(CampaignError) as caught:
         composed(message=Message(channel=channel, template="m"), recipient=recipient)
-    assert "shop.example" not in str(caught.value)
+    assert not [part for part in re.split(r"[\s,<>]+", recipient) if part and part in str(caught.value)]
 
 
 def test_trying_out_finds_a_template_that_breaks_for_some_customers_only() -> None:

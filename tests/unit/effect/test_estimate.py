@@ -26,7 +26,7 @@ def test_the_interval_is_welchs() -> None:
     assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high))
     assert effect.p_value == pytest.approx(reference.pvalue)
     assert (effect.control, effect.treated) == (3.875, pytest.approx(4.7))
-    assert not effect.certain
+    assert effect.low < 0 < effect.high
     assert not effect.adjusted
 
 

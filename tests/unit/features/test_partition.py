@@ -5,11 +5,16 @@ import pytest
 from holdfast.features.partition import partition_of
 
 
-def test_an_id_always_has_the_same_partition() -> None:
+def test_an_id_has_the_same_partition_in_every_process_and_for_ever() -> None:
     ids = pa.array(["00123", "NA", "", "Zoë", "c0000001"])
-    assert partition_of(ids, 1_000).tolist() == partition_of(ids, 1_000).tolist()
-    whole = partition_of(ids, 1_000)
-    assert [partition_of(ids.slice(at, 1), 1_000)[0] for at in range(5)] == whole.tolist()
+    assert partition_of(ids, 1_000).tolist() == [962, 918, 0, 995, 621]
+    assert partition_of(ids, 65_535).tolist() == [23_682, 51_728, 0, 53_795, 56_856]
+
+
+def test_the_ids_beside_it_do_not_move_an_id() -> None:
+    ids = pa.array(["00123", "NA", "", "Zoë", "c0000001"])
+    alone = [partition_of(ids.slice(at, 1), 1_000)[0] for at in range(5)]
+    assert alone == partition_of(ids, 1_000).tolist()
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 64])

@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import ModelError
 from holdfast.model.comparison import paired_bootstrap
 from holdfast.model.evaluation import evaluate
-from tests.unit.model.test_evaluation import customers
+from tests.fakes.predictions import customers
 
 
 def blurred(rows: pd.DataFrame, noise: float) -> pd.DataFrame:

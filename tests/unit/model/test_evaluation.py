@@ -10,6 +10,7 @@ from holdfast.errors import ModelError
 from holdfast.model import metrics
 from holdfast.model.evaluation import Metrics, by_orders, calibration_bins, evaluate, gain, measure
 from holdfast.model.metrics import Judged
+from tests.fakes.predictions import customers
 
 
 def floats(*values: float) -> np.ndarray:
@@ -18,21 +19,6 @@ def floats(*values: float) -> np.ndarray:
 
 def judged(churned: np.ndarray, probability: np.ndarray, threshold: float = 0.5, **known: object) -> Metrics:
     return measure(pd.DataFrame({"churned": churned, "probability": probability, **known}), threshold, "here")
-
-
-def customers(count: int = 400, seed: int = 3) -> pd.DataFrame:
-    """Predictions of one cutoff that are right about the rates, with ties."""
-    draw = np.random.default_rng(seed)
-    probability = np.round(draw.beta(1, 5, count), 2)
-    return pd.DataFrame(
-        {
-            "customer_id": [f"c{i}" for i in range(count)],
-            "cutoff": "2017-09-03",
-            "churned": (draw.uniform(size=count) < probability).astype(int),
-            "probability": probability,
-            "order_count": draw.integers(1, 15, count).astype(float),
-        }
-    )
 
 
 def test_a_perfect_ranking_has_auc_one_and_a_reversed_one_zero() -> None:

@@ -18,8 +18,6 @@ from holdfast.model.search import tuned
 from holdfast.rules import Search
 from tests.fakes.small_shop import RULES
 
-pytest.importorskip("optuna", reason="the search needs optuna")
-
 MAY, JUNE, JULY = (date(2017, month, 1) for month in (5, 6, 7))
 SPLITS = [Split(JUNE, (MAY,)), Split(JULY, (MAY, JUNE))]
 

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.monitoring.freshness import Kind, complete_to, expected, findings, missing
 from holdfast.rules import Calendar, Closure
+from tests.machine import shared_data
 
 LEARNED = Calendar()
 NO_SUNDAYS = Calendar(closed_weekdays=frozenset({"sunday"}))
@@ -121,9 +122,7 @@ BANK_HOLIDAYS = (date(2011, 4, 29), date(2011, 5, 2), date(2011, 5, 30), date(20
 @pytest.fixture(scope="module")
 def online_retail(project: Path) -> dict[date, int]:
     """Rows by landing day of UCI "Online Retail"."""
-    folder = project.parent / "shared" / "data" / "online_retail_by_day"
-    if not folder.is_dir():
-        pytest.skip("the folder ../shared/data/online_retail_by_day with UCI's Online Retail is not there")
+    folder = shared_data(project, "online_retail_by_day")
 
     def rows(path: Path) -> int:
         with path.open(encoding="utf-8", newline="") as lines:

@@ -9,11 +9,11 @@ import pytest
 from holdfast.errors import MissingDataError
 from holdfast.monitoring.drift import Level
 from holdfast.pipelines.drift import DriftWatch, drifted
-from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.lake import FakeLake
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.scoring import Bench
 from tests.fakes.small_shop import RULES, feature_store, shop
-from tests.unit.pipelines.test_score import Bench
 
 CUTOFF = "2017-06-04"
 
@@ -37,7 +37,7 @@ def test_the_reference_is_the_champions_last_training_cutoff(store: FakeFeatureS
 
 def test_a_feature_that_moved_is_recorded_once_and_told(store: FakeFeatureStore) -> None:
     watching, rows = watch(store), store.snapshot(date(2017, 6, 4))
-    store.write({"all": rows.assign(gap_mean_days=rows["gap_mean_days"] * 100)})
+    store.write(by_view(rows.assign(gap_mean_days=rows["gap_mean_days"] * 100)))
     told = watching.compare(CUTOFF)
     assert "gap_mean_days" in told["major"]
     assert watching.compare(CUTOFF) == told

@@ -4,25 +4,29 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 
-from holdfast.campaign.funnel import ArmFunnel, Progress
+from holdfast.campaign.funnel import ArmFunnel, Attention, Progress
 from holdfast.pipelines.funnels import campaign_funnels
 from tests.fakes.lake import FakeLake
 from tests.fakes.small_shop import RULES
 
 CUTOFF = "2017-06-04"
 RUN = "win_back@2017-06-04"
+AUTUMN = "2017-10-29"  # its horizon of 14 days ends on 12 November, a week after the clocks of New York go back
 
 
 class OneRun:
     """Progress of one run: three treated customers and one control."""
 
     def runs(self, cutoff: date) -> list[str]:
-        return [RUN] if cutoff == date(2017, 6, 4) else []
+        return [RUN] if cutoff in {date(2017, 6, 4), date(2017, 10, 29)} else []
 
     def of(self, campaign_id: str) -> list[Progress]:
         assert campaign_id == RUN
         treated = [Progress(c, "treatment", "email", "sent", told=False, opened=False, redeemed=False) for c in "abc"]
         return [*treated, Progress("d", "control", None, None, told=False, opened=False, redeemed=False)]
+
+    def attention(self, at: datetime, failed_since: datetime) -> list[Attention]:
+        return []
 
 
 def shop(*orders: tuple[str, datetime]) -> FakeLake:
@@ -48,6 +52,13 @@ def test_orders_count_from_the_cutoff_to_the_end_of_the_horizon() -> None:
             ArmFunnel("control", assigned=1, planned=None, sent=None, opened=None, redeemed=None, ordered=1),
         ]
     }
+
+
+def test_the_horizon_ends_at_the_shops_midnight_also_when_the_clocks_have_changed_within_it() -> None:
+    last_hour = datetime(2017, 11, 12, 4, 30, tzinfo=UTC)  # 23:30 of the day before in New York
+    lake = shop(("a", last_hour), ("d", datetime(2017, 11, 12, 5, 0, tzinfo=UTC)))
+    treatment, control = campaign_funnels(OneRun(), lake, RULES, AUTUMN)[RUN]
+    assert (treatment.ordered, control.ordered) == (1, 0)
 
 
 def test_a_cutoff_without_a_run_needs_no_orders() -> None:

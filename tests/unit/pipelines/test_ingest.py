@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from holdfast.adapters.lake import DeltaLake
 from holdfast.errors import BatchRefusedError, MissingDataError, QualityError
 from holdfast.pipelines.ingest import LEDGER, QUARANTINE
-from tests.fakes.lake import FakeLake
+from tests.fakes.faults import HookedLake, PowerCutError
 from tests.fakes.landing_shop import CUSTOMERS, Shop, first_day
 
 
@@ -163,6 +163,45 @@ def test_a_refused_file_is_not_tried_again_until_its_content_changes(shop: Shop)
     assert shop.column("orders", "order_id") == ["o1", "o2"]
 
 
+@pytest.mark.parametrize("real", [False, True])
+def test_what_was_stored_is_news_until_it_was_announced_though_a_repeated_drain_finds_nothing(
+    shop: Shop, tmp_path: Path, real: bool
+) -> None:
+    shop.lake = DeltaLake(tmp_path / "lake") if real else shop.lake
+    assert shop.run(), "stored, and then whoever was to tell of it stopped"
+    assert shop.run() == []
+    assert shop.ingest.news([])
+    finished = shop.ingest.finish([])
+    assert shop.ingest.news([]), "nothing tells yet that the event is out"
+    shop.ingest.announced(finished)
+    assert not shop.ingest.news([])
+    shop.land_sales("2017-03-02", "o2,c1,2017-03-02 12:00:00,p1,1,2.50")
+    shop.ingest.announced(shop.ingest.finish(shop.run()))
+    assert not shop.ingest.news([])
+
+
+def test_a_file_that_lands_after_finish_is_news_though_that_is_announced_later(shop: Shop) -> None:
+    finished = shop.ingest.finish(shop.run())
+    shop.land_sales("2017-03-02", "o2,c1,2017-03-02 12:00:00,p1,1,2.50")
+    shop.run()
+    shop.ingest.announced(finished)
+    assert shop.ingest.news([])
+
+
+def test_a_refusal_is_told_once_and_rows_that_a_retry_stores_are_news(shop: Shop) -> None:
+    shop.land_sales("2017-03-02", "o2,c1,2017-03-02 12:00:00,p1,1,2.50", "o3,c9,2017-03-02 12:00:00,p1,1,2.50")
+    shop.ingest.announced(shop.ingest.finish(shop.run()))
+    shop.land("2017-03-03/sales.csv", "")
+    refused = shop.run()
+    assert shop.ingest.news(refused), "so that finish names the file"
+    assert not shop.ingest.news([]), "it stored nothing"
+    (shop.directory / "2017-03-03" / "sales.csv").unlink()
+    shop.land("2017-03-04/customers.csv", "id,email\nc9,eve@shop.example\n")
+    shop.ingest.announced(shop.ingest.finish(shop.run()))
+    assert [one.accepted for one in shop.retry("2017-03-02/sales.csv")] == [2]
+    assert shop.ingest.news([])
+
+
 def test_finish_adds_the_shards_up_and_says_where_the_record_is(shop: Shop) -> None:
     shop.land_sales("2017-03-02", "o2,c1,2017-03-02 12:00:00,p1,1,2.50")
     done = shop.ingest.finish(shop.run())
@@ -172,6 +211,7 @@ def test_finish_adds_the_shards_up_and_says_where_the_record_is(shop: Shop) -> N
         "rejected": 0,
         "duplicates": 0,
         "tables": {"customers": 2, "orders": 2, "order_lines": 3, "contacts": 2},
+        "stored": 3,
         "late_from": None,
         "findings": [],
         "data_docs": "data_docs/index.html",
@@ -236,28 +276,6 @@ def test_data_are_complete_to_the_day_after_the_last_accepted_file(shop: Shop) -
     assert shop.ingest.complete_to() == date(2017, 3, 2)
 
 
-class CrashError(Exception):
-    """Stands for the end of the process."""
-
-
-class CrashingLake(FakeLake):
-    """Ends the process at the ``countdown``-th append: before it, or just after it was committed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.countdown = -1
-        self.committed = False
-
-    def append(self, table: str, rows: pd.DataFrame, batches: Any) -> int:
-        self.countdown -= 1
-        if self.countdown == 0 and not self.committed:
-            raise CrashError
-        added = super().append(table, rows, batches)
-        if self.countdown == 0:
-            raise CrashError
-        return added
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crashes=st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=4))
 def test_crashes_at_any_commit_then_a_retry_store_every_row_once(
@@ -271,14 +289,12 @@ def test_crashes_at_any_commit_then_a_retry_store_every_row_once(
         "o1,c1,2017-03-01 12:00:00,p1,1,2.50",
         "o2,c1,2017-03-01 12:00:00,p1,1,-1",
     )
-    shop.lake = lake = CrashingLake()
+    shop.lake = lake = HookedLake()
     for countdown, committed in crashes:
-        lake.countdown, lake.committed = countdown, committed
-        try:
+        lake.cut_power(countdown, committed)
+        with suppress(PowerCutError):
             shop.run()
-        except CrashError:
-            continue
-    lake.countdown = -1
+    lake.countdown = 0
     shop.run()
     assert shop.column("customers", "customer_id") == ["c1", "c2"]
     assert shop.column("orders", "order_id") == ["o1", "o2"]

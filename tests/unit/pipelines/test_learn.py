@@ -13,7 +13,7 @@ import pytest
 from holdfast.adapters.operations.trials import TrialDatabase
 from holdfast.campaign.assignment import uniforms
 from holdfast.campaign.definition import Campaign
-from holdfast.errors import ModelError
+from holdfast.errors import CampaignError, ModelError
 from holdfast.model.approval import Approval
 from holdfast.pipelines.learn import Learning, Prepared, randomised
 from holdfast.pipelines.trials import Trials
@@ -21,12 +21,12 @@ from holdfast.pipelines.uplift_scores import ARM_SHARES, UPLIFTS, UpliftScoring,
 from holdfast.rules import FrequencyCap, Outreach
 from holdfast.windows import instant
 from tests.fakes.channel import FakeChannel
-from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.lake import FakeLake
 from tests.fakes.operations import SHOP, Intervention, campaign, intervention, operations_engine, reachable
+from tests.fakes.registry import FakeRegistry
 from tests.fakes.scratch import FakeScratch
 from tests.fakes.small_shop import RULES
-from tests.fakes.uplift_registry import FakeUpliftRegistry
 
 FIRST = date(2018, 1, 7)
 CUSTOMERS = [f"c{i}" for i in range(1_500)]
@@ -75,7 +75,7 @@ class Shop:
         machine = intervention(engine, pd.DataFrame(), FakeChannel(), lake=self.lake, outreach=RULE.outreach)
         self.machine: Intervention = machine
         self.trials = Trials(self.lake, machine.planning.operations, TrialDatabase(engine), RULE)
-        self.registries: dict[str, FakeUpliftRegistry] = defaultdict(FakeUpliftRegistry)
+        self.registries: dict[str, FakeRegistry] = defaultdict(FakeRegistry)
         self.learning = Learning(self.trials, self.store, self.registries.__getitem__, FakeScratch())
         self._bought: list[tuple[str, datetime]] = []
 
@@ -95,7 +95,7 @@ class Shop:
         self.lake.replace("scores", scores, where={"cutoff": [cutoff.isoformat()]})
         features = {"order_count": self.orders.astype(float), "days_since_order": self.silent.astype(float)}
         rows = pd.DataFrame({"customer_id": CUSTOMERS, **features, "cutoff": cutoff.isoformat()})
-        self.store.write({"all": rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))})
+        self.store.write(by_view(rows.assign(event_timestamp=pd.Timestamp(instant(cutoff, SHOP.zone)))))
 
     def campaign_ran(self, one: Campaign, cutoff: date) -> pd.DataFrame:
         """Plan the campaign, and let its customers answer in the days after."""
@@ -185,6 +185,36 @@ def test_a_run_whose_outcomes_are_not_all_in_yet_does_not_count(shop: Shop) -> N
     assert shop.learning.prepare(one, (FIRST + timedelta(days=14)).isoformat())["runs"] == [one.run_id(FIRST)]
 
 
+def test_a_run_that_assigned_nobody_teaches_nothing_and_a_customer_without_outcome_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = learning_campaign()
+    shop.campaign_ran(one, FIRST)
+    nobody = learning_campaign(audience={"tiers": ["low"]})
+    shop.score(after(1))
+    shop.machine.plan(nobody, after(1).isoformat(), instant(after(1), SHOP.zone))
+    assert shop.learning.prepare(one, after(2).isoformat())["runs"] == [one.run_id(FIRST)]
+    everybody = Trials.outcomes
+    monkeypatch.setattr(Trials, "outcomes", lambda own, trial, customers: everybody(own, trial, customers[1:]))
+    with pytest.raises(CampaignError, match="1 assigned customers have no outcome row"):
+        shop.learning.prepare(one, after(2).isoformat())
+
+
+def test_why_nothing_is_learned_is_told_of_the_campaigns_own_learners_alone(shop: Shop) -> None:
+    one = learning_campaign()
+    shop.campaign_ran(one, FIRST)
+    prepared = shop.learning.prepare(one, after(1).isoformat())
+    fitted = [
+        {"campaign": "win_back", "learner": "t_logistic", "path": None, "why": "too few customers"},
+        {"campaign": "other", "learner": "t_logistic", "path": None, "why": "no control"},
+        {"campaign": "other", "learner": "dr_logistic", "path": "other", "why": None},
+    ]
+    assert (
+        shop.learning.weigh(one, prepared, fitted, str)["reason"]
+        == "Declined: too few customers. The present policy stays."
+    )
+
+
 def test_a_champion_is_met_only_on_runs_that_it_has_not_learned_from(shop: Shop) -> None:
     one = learning_campaign()
     for number in range(3):
@@ -196,6 +226,23 @@ def test_a_champion_is_met_only_on_runs_that_it_has_not_learned_from(shop: Shop)
     assert "no run has matured since the champion (version 1) learned from the last" in str(again["reason"])
     with pytest.raises(ModelError, match="no longer the challenger"):
         shop.learning.decide({**again, "version": "1"}, APPROVED)
+
+
+def test_a_second_model_of_more_runs_takes_the_place_of_the_first(shop: Shop) -> None:
+    one = learning_campaign()
+    for number in range(2):
+        shop.campaign_ran(one, after(number))
+    _, first = shop.learned(one, after(2))
+    assert first["replacing"] is None
+    shop.learning.decide(first, APPROVED)
+    shop.campaign_ran(one, after(2))
+    _, second = shop.learned(one, after(3))
+    assert second["passed"], second["reason"]
+    assert (second["version"], second["replacing"]) == ("2", "1")
+    assert "instead of version 1" in str(second["story"])
+    shop.learning.decide(second, APPROVED)
+    assert shop.registries["win_back"].aliases["champion"] == "2"
+    assert shop.registries["win_back"].aliases["previous"] == "1"
 
 
 def test_arms_share_by_what_they_brought_and_the_next_plan_draws_by_it(shop: Shop) -> None:
@@ -260,4 +307,8 @@ def test_more_money_brings_more_and_each_further_unit_less(shop: Shop) -> None:
     values = np.abs(np.random.default_rng(1).normal(1, 1, (len(on), 2)))
     points = budget_points(one, values)
     assert [point.money for point in points] == sorted(point.money for point in points)
-    assert points[-1].marginal <= points[0].marginal
+    amounts, marginals = [point.value for point in points], [point.marginal for point in points]
+    assert amounts == sorted(amounts)
+    assert marginals == sorted(marginals, reverse=True)
+    assert 0 < amounts[0] < amounts[-1]
+    assert marginals[-1] < marginals[0]

@@ -126,6 +126,21 @@ def test_a_run_that_surely_harms_is_stopped_once_with_an_entry_in_the_audit_log(
     assert "did harm" in latest(lake)[0].claim
 
 
+def test_the_audit_log_tells_the_arm_that_does_harm_though_another_is_read_after_it(engine: Engine) -> None:
+    use_cases = intervention(engine, scores(*((one, 0.5, "high", 40.0) for one in CUSTOMERS)), FakeChannel())
+    message = {"channel": "email", "template": "m"}
+    arms = [{"name": name, "message": message, "cost_per_contact": "0"} for name in ("coupon", "reminder")]
+    plan = use_cases.plan(campaign(arms=arms))
+    for batch in use_cases.batches([plan]):
+        use_cases.send(batch, lambda: NOON)
+    lake = shop(engine, lambda arm, number: number % 10 < (1 if arm == "coupon" else 8))
+    assert measuring(lake, engine, DAY + timedelta(days=6)).measure(LATER)["stopped"] == [RUN]
+    with OperationsDatabase(engine).reading() as tx:
+        [harm] = [one.details for one in tx.audited() if one.action == "effect.harm"]
+    assert harm["arm"] == "coupon"
+    assert harm["high"] < 0
+
+
 def test_a_shop_may_leave_the_stopping_to_people(engine: Engine, planned: Intervention) -> None:
     rules = RULES.model_copy(update={"outreach": RULES.outreach.model_copy(update={"stop_for_harm": False})})
     early = measuring(shop(engine, harms), engine, DAY + timedelta(days=6), rules)

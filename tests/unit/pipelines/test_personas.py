@@ -7,7 +7,7 @@ import pytest
 from holdfast.pipelines import personas
 from holdfast.pipelines.personas import PERSONAS
 from holdfast.rules import Rules
-from tests.fakes.feature_store import FakeFeatureStore
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.lake import FakeLake
 from tests.fakes.small_shop import RULES, feature_store, shop
 
@@ -39,7 +39,7 @@ def test_an_earlier_cutoff_goes_by_the_personas_of_its_time(store: FakeFeatureSt
 def test_a_shop_with_few_active_customers_has_none_and_no_failure(store: FakeFeatureStore) -> None:
     few = FakeFeatureStore()
     rows = store.snapshot(date(2017, 6, 4)).head(15)
-    few.write({"all": rows})
+    few.write(by_view(rows))
     lake = FakeLake()
     assert personas.refresh(lake, few, RULES, "2017-06-04") == {"fitted_at": None, "personas": []}
 
@@ -48,7 +48,7 @@ def test_they_are_found_anew_when_a_feature_that_they_go_by_is_gone(store: FakeF
     lake = FakeLake()
     personas.refresh(lake, store, RULES, "2017-05-28")
     without = FakeFeatureStore()
-    without.write({"all": store.snapshot(date(2017, 6, 4)).drop(columns="weekend_share")})
+    without.write(by_view(store.snapshot(date(2017, 6, 4)).drop(columns="weekend_share")))
     assert personas.refresh(lake, without, RULES, "2017-06-04")["fitted_at"] == "2017-06-04"
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from holdfast.adapters.operations import database
 from holdfast.campaign.assignment import uniforms
@@ -13,6 +13,7 @@ from holdfast.errors import CampaignError, MissingDataError
 from holdfast.pipelines.planning import Plan
 from holdfast.rules import Holdout, Outreach, QuietHours
 from tests.fakes.channel import FakeChannel
+from tests.fakes.hundred import HUNDRED, RUN, TREATED, hundred, rows
 from tests.fakes.operations import (
     CUTOFF,
     NOON,
@@ -25,41 +26,16 @@ from tests.fakes.operations import (
     scores,
 )
 
-RUN = f"win_back@{CUTOFF}"
-HUNDRED = [str(i) for i in range(100)]
-TREATED = [c for c, number in zip(HUNDRED, uniforms(RUN, HUNDRED), strict=True) if number >= 0.5]
 
-
-def hundred() -> pd.DataFrame:
-    """A hundred high-risk customers, the first worth most."""
-    return scores(*((c, 0.6, "high", 200.0 - int(c)) for c in HUNDRED))
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    engine = database.connect(url)
-    reachable(engine, HUNDRED)
-    return engine
-
-
-@pytest.fixture
-def channel() -> FakeChannel:
-    return FakeChannel()
-
-
-@pytest.fixture
-def use_case(engine: Engine, channel: FakeChannel) -> Intervention:
-    return intervention(engine, hundred(), channel)
+def test_an_expected_cost_with_a_fraction_of_a_hundredth_of_a_cent_can_be_planned(use_case: Intervention) -> None:
+    offer = {"kind": "amount", "amount": "4.99", "minimum_basket": "25", "valid_days": 14, "assumed_redemption": 0.125}
+    planned = use_case.plan(campaign(offer=offer, cost_per_contact="0"))
+    assert planned["expected_cost"] == pytest.approx(0.6238 * planned["treated"])
 
 
 def send(use_case: Intervention, planned: Plan, at: datetime = NOON) -> None:
     for batch in use_case.batches([planned]):
         use_case.send(batch, lambda: at)
-
-
-def rows(engine: Engine, query: str) -> list[tuple]:
-    with database.reading(engine) as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def test_a_plan_counts_everyone_once(use_case: Intervention) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.pipelines.rebuild import Rebuild
+from tests.fakes.promoting import Bench
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.scratch import FakeScratch
 from tests.fakes.small_shop import shop
-from tests.unit.pipelines.test_promote import Bench
 
 
 @pytest.fixture(scope="module")

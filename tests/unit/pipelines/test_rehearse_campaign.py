@@ -1,6 +1,7 @@
 """A campaign rehearsed before it starts, on a simulated shop in the image of the lake's orders."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,11 @@ from holdfast.pipelines import rehearse_campaign as use_case
 from holdfast.pipelines import responses
 from holdfast.pipelines.planning import Plan, Preview
 from holdfast.pipelines.readouts import keep
+from holdfast.proving import Indices
 from holdfast.simulator.config import ShopConfig
+from holdfast.simulator.lives import Treatment
 from holdfast.simulator.shop import SimulatedShop
+from holdfast.simulator.truth import Outcome
 from tests.fakes import readouts
 from tests.fakes.lake import FakeLake
 from tests.fakes.operations import campaign, operations_engine
@@ -73,11 +77,25 @@ def planned(probability: float, one: Campaign, customers: int = 400) -> Preview:
     return Preview(plan, 0.0, 0.0, treated)
 
 
+def rehearse(
+    lake: FakeLake,
+    operations: OperationsDatabase,
+    one: Campaign,
+    preview: Preview,
+    assumed: ShopConfig,
+    *,
+    horizon_days: int = 28,
+) -> use_case.CampaignRehearsal:
+    return use_case.rehearse_campaign(
+        lake, operations, one, preview, shop=RULES.shop, horizon_days=horizon_days, assumed=assumed
+    )
+
+
 def test_a_coupon_for_those_at_risk_costs_and_keeps_some(
     lake: FakeLake, operations: OperationsDatabase, assumed: ShopConfig
 ) -> None:
     one = campaign(offer=OFFER)
-    found = use_case.rehearse_campaign(lake, operations, one, planned(0.45, one), shop=RULES.shop, assumed=assumed)
+    found = rehearse(lake, operations, one, planned(0.45, one), assumed)
     [arm] = found.arms
     assert (arm.customers, found.control) == (400, 400)
     assert arm.redemptions.low < arm.redemptions.value < arm.redemptions.high
@@ -102,7 +120,7 @@ def test_where_a_message_is_assumed_to_do_nothing_nothing_is_kept(
     told = assumed.model_dump() | {"responses": assumed.responses.model_dump() | {name: deaf(name) for name in kinds}}
     one = campaign(offer=None)
     shop = ShopConfig.model_validate(told)
-    found = use_case.rehearse_campaign(lake, operations, one, planned(0.45, one), shop=RULES.shop, assumed=shop)
+    found = rehearse(lake, operations, one, planned(0.45, one), shop)
     assert [arm.kept.value for arm in found.arms] == [0]
     assert [arm.redemptions.value for arm in found.arms] == [0]
 
@@ -113,7 +131,7 @@ def test_a_campaign_that_treats_nobody_is_refused_with_the_reasons(
     one = campaign(offer=None)
     why = r"win_back@2024-06-01 would treat nobody of the 7 in its audience \(7 skipped: frequency_cap\), so there is"
     with pytest.raises(CampaignError, match=why):
-        use_case.rehearse_campaign(lake, operations, one, planned(0.45, one, 0), shop=RULES.shop, assumed=assumed)
+        rehearse(lake, operations, one, planned(0.45, one, 0), assumed)
 
 
 ARMS = [
@@ -122,9 +140,10 @@ ARMS = [
 ]
 
 
-def finished(lake: FakeLake, operations: OperationsDatabase) -> dict[str, Effect]:
+def finished(lake: FakeLake, operations: OperationsDatabase, days: int = 28) -> dict[str, Effect]:
     """The lake with the readout of a run of win_back with both ``ARMS``; returns what it found of retention by arm."""
     of, found = FakeLake(), readouts.measured()
+    found = replace(found, days=days, complete_to=found.cutoff + timedelta(days=days))
     keep(of, found)
     run = CampaignRun(campaign(arms=ARMS), found.cutoff, found.planned_at, 3_000, 3_000)
     nobody = pd.DataFrame(
@@ -150,7 +169,7 @@ def test_an_arm_is_moved_by_its_own_runs_and_scaled_by_the_others(
 ) -> None:
     measured = finished(history, operations)
     one = campaign(arms=ARMS[1:])
-    found = use_case.rehearse_campaign(history, operations, one, planned(0.45, one), shop=RULES.shop, assumed=assumed)
+    found = rehearse(history, operations, one, planned(0.45, one), assumed)
     [arm] = found.arms
     assert (arm.evidence.own, arm.evidence.others) == (1, 1)
     assert arm.evidence.scale > 1, "the mail alone did more than is assumed of it"
@@ -160,12 +179,35 @@ def test_an_arm_is_moved_by_its_own_runs_and_scaled_by_the_others(
     assert arm.kept.value == pytest.approx(400 * arm.effect)
 
 
+@pytest.mark.parametrize("days", [14, 90])
+def test_the_shop_is_simulated_and_its_runs_are_believed_over_the_labels_own_horizon(
+    history: FakeLake,
+    operations: OperationsDatabase,
+    assumed: ShopConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+) -> None:
+    real, ahead, outcome = {14: 0.6, 90: 0.3}[days], [], SimulatedShop.outcome
+
+    def watched(shop: SimulatedShop, treatment: Treatment | None, who: Indices, days: int) -> Outcome:
+        ahead.append(days)
+        return outcome(shop, treatment, who, days)
+
+    monkeypatch.setattr(SimulatedShop, "outcome", watched)
+    finished(history, operations, days)
+    one = campaign(arms=ARMS[1:])
+    found = rehearse(history, operations, one, planned(real, one), assumed, horizon_days=days)
+    assert (found.days, set(ahead)) == (days, {days})
+    assert found.risk[1] == pytest.approx(real, abs=0.03)
+    assert (found.arms[0].evidence.own, found.arms[0].evidence.others) == (1, 1)
+
+
 def test_with_another_offer_it_is_another_arm(
     history: FakeLake, operations: OperationsDatabase, assumed: ShopConfig
 ) -> None:
     finished(history, operations)
     one = campaign(arms=[ARMS[1] | {"offer": OFFER | {"amount": "9"}}])
-    found = use_case.rehearse_campaign(history, operations, one, planned(0.45, one), shop=RULES.shop, assumed=assumed)
+    found = rehearse(history, operations, one, planned(0.45, one), assumed)
     [arm] = found.arms
     assert (arm.evidence.own, arm.evidence.others) == (0, 2)
     assert arm.effect == pytest.approx(arm.evidence.scale * arm.assumed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from holdfast.mapping import Mapping
 from holdfast.pipelines.ingest import LEDGER, QUARANTINE
 from holdfast.pipelines.quarantine import standing
 from holdfast.rules import Ingestion
-from tests.fakes.lake import FakeLake
+from tests.fakes.faults import HookedLake, PowerCutError
 from tests.fakes.landing_shop import Shop, first_day
 
 LATER = datetime(2017, 3, 11, 9, tzinfo=UTC)
@@ -234,34 +234,6 @@ def test_a_retried_contact_never_replaces_a_later_one(tmp_path: Path) -> None:
     assert "old@shop.example" not in set(shop.vault.tables["contacts"]["email"])
 
 
-class CrashError(Exception):
-    """Stands for the end of the process."""
-
-
-class HookedLake(FakeLake):
-    """Calls ``before`` or ``after`` around the ``countdown``-th append from now on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.countdown = 0
-        self.before: Callable[[], None] | None = None
-        self.after: Callable[[], None] | None = None
-
-    def append(self, table: str, rows: pd.DataFrame, batches: Sequence[str]) -> int:
-        self.countdown -= 1
-        mine = self.countdown == 0
-        if mine and self.before:
-            self.before()
-        added = super().append(table, rows, batches)
-        if mine and self.after:
-            self.after()
-        return added
-
-
-def crash() -> None:
-    raise CrashError
-
-
 def hooked(directory: Path) -> tuple[Shop, HookedLake]:
     lake = HookedLake()
     shop = first_day(directory)
@@ -309,9 +281,8 @@ def test_crashes_at_any_commit_and_mends_in_between_store_every_row_once(
     mended = shop.source
     for (countdown, committed), which in crashes:
         shop.source = mapped(mended, which)
-        lake.countdown = countdown
-        lake.before, lake.after = (None, crash) if committed else (crash, None)
-        with suppress(CrashError):
+        lake.cut_power(countdown, committed)
+        with suppress(PowerCutError):
             shop.retry()
     lake.countdown, shop.source = 0, mended
     shop.retry()

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,8 @@ from holdfast.errors import CampaignError, ChannelUnavailableError, TemporaryCha
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.planning import Plan
 from tests.fakes.channel import OUTCOMES, FakeChannel
+from tests.fakes.faults import PowerCutError
+from tests.fakes.hundred import HUNDRED, RUN, TREATED, hundred, rows
 from tests.fakes.operations import (
     CUTOFF,
     NOON,
@@ -35,32 +36,6 @@ from tests.fakes.operations import (
     reachable,
     scores,
 )
-
-RUN = f"win_back@{CUTOFF}"
-HUNDRED = [str(i) for i in range(100)]
-TREATED = [c for c, number in zip(HUNDRED, uniforms(RUN, HUNDRED), strict=True) if number >= 0.5]
-
-
-def hundred() -> pd.DataFrame:
-    """A hundred high-risk customers, the first worth most."""
-    return scores(*((c, 0.6, "high", 200.0 - int(c)) for c in HUNDRED))
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    engine = database.connect(url)
-    reachable(engine, HUNDRED)
-    return engine
-
-
-@pytest.fixture
-def channel() -> FakeChannel:
-    return FakeChannel()
-
-
-@pytest.fixture
-def use_case(engine: Engine, channel: FakeChannel) -> Intervention:
-    return intervention(engine, hundred(), channel)
 
 
 def send(use_case: Intervention, planned: Plan, at: datetime = NOON) -> None:
@@ -75,11 +50,6 @@ def send(use_case: Intervention, planned: Plan, at: datetime = NOON) -> None:
 def account(use_case: Intervention) -> Account:
     (one,) = use_case.account([RUN])
     return one
-
-
-def rows(engine: Engine, query: str) -> list[tuple]:
-    with database.reading(engine) as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_else_gets_any(
@@ -164,9 +134,6 @@ def test_an_offer_that_has_ended_is_not_sent(use_case: Intervention, channel: Fa
 def test_a_sender_that_dies_between_claim_and_mark_leaves_a_doubt_that_is_never_sent_again(
     use_case: Intervention, channel: FakeChannel
 ) -> None:
-    class PowerCutError(BaseException):
-        pass
-
     plan = use_case.plan(campaign(), CUTOFF, NOON)
     deliver = channel.send
 

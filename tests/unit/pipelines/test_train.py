@@ -8,28 +8,13 @@ import pytest
 
 from holdfast.errors import ImmatureLabelError, MissingDataError, SettingsError
 from holdfast.features.log import COLUMNS
-from holdfast.pipelines.train import BACKTESTS, Training
+from holdfast.pipelines.train import BACKTESTS
 from holdfast.rules import Rules
 from holdfast.weeks import WEEK_COLUMNS
-from tests.fakes.feature_store import FakeFeatureStore
-from tests.fakes.registry import FakeRegistry
-from tests.fakes.scratch import FakeScratch
+from tests.fakes.feature_store import FakeFeatureStore, by_view
 from tests.fakes.shop import Line, Tables, tables
-from tests.fakes.small_shop import RULES, feature_store, lake, lines, shop
-
-CUTOFF = "2017-06-04"
-
-
-class Bench:
-    """A training use case on fakes, and the fakes."""
-
-    def __init__(self, of: Tables, rules: Rules = RULES) -> None:
-        self.lake, self.store, self.scratch = lake(of), feature_store(of), FakeScratch()
-        self.registry = FakeRegistry()
-        self.training = self.use_case(self.store, rules)
-
-    def use_case(self, store: FakeFeatureStore, rules: Rules) -> Training:
-        return Training(self.lake, store, self.registry, self.scratch, rules)
+from tests.fakes.small_shop import RULES, lines, shop
+from tests.fakes.training import CUTOFF, Bench
 
 
 def with_training(**changes: object) -> Rules:
@@ -84,8 +69,8 @@ def test_a_history_too_short_to_test_on_is_refused(bench: Bench) -> None:
 
 def test_missing_features_are_named_before_anything_is_trained(bench: Bench) -> None:
     patchy = FakeFeatureStore()
-    patchy.write({"all": bench.store.snapshot(date(2017, 2, 5))})
-    with pytest.raises(MissingDataError, match="no features, the first at cutoff 2017-02-12"):
+    patchy.write(by_view(bench.store.snapshot(date(2017, 2, 5))))
+    with pytest.raises(MissingDataError, match="no features, the first at cutoff 2017-03-19"):  # 35 days they count
         bench.use_case(patchy, RULES).prepare(CUTOFF)
 
 

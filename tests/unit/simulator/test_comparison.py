@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from holdfast.simulator.comparison import Compared, true_effect
+from holdfast.simulator.comparison import true_effect
 
 TRUTH = pd.DataFrame(
     {
@@ -30,9 +30,3 @@ def test_all_arms_together_are_weighed_by_each_customers_own_odds() -> None:
     assert effect == pytest.approx(0.75 * 0.25 + 0.25 * -0.25)
     chosen = chances("abcd", coupon=[0.8, 0.8, 0.8, 0.8], reminder=[0.0, 0.0, 0.0, 0.0])
     assert true_effect(TRUTH, chosen, ["coupon", "reminder"], "retained") == pytest.approx(0.25)
-
-
-def test_an_interval_covers_what_lies_within_it() -> None:
-    one = Compared("win_back@2024-05-30", "coupon", "retained", 100, measured=0.1, low=0.02, high=0.18, true=0.03)
-    assert one.covered
-    assert not Compared("x", "coupon", "net", 100, measured=0.1, low=0.02, high=0.18, true=0.2).covered

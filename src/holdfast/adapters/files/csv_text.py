@@ -68,7 +68,7 @@ def _header(text: str, delimiter: str, name: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except (csv.Error, StopIteration) as error:
-        raise SourceError(f"{name}, line 1: no header ({error or 'nothing'}). Export the file again.") from error
+        raise SourceError(f"{name}, line 1: no header ({str(error) or 'nothing'}). Export the file again.") from error
 
 
 def form_of(content: bytes) -> Format:

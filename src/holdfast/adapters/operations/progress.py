@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import Engine, and_, exists, select
+from sqlalchemy import Engine, and_, case, exists, func, or_, select
 
 from holdfast.adapters.operations import database
 from holdfast.adapters.operations.models import AssignmentRow, CampaignRow, DeliveryRow, OfferRow, OutboxRow
 from holdfast.campaign.feedback import Feedback
-from holdfast.campaign.funnel import Progress
+from holdfast.campaign.funnel import Attention, Progress
 from holdfast.campaign.offers import OfferState
+from holdfast.campaign.outbox import State
 
 _SEEN = (Feedback.OPENED.value, Feedback.CLICKED.value)
 
@@ -58,3 +59,21 @@ class ProgressDatabase:
             )
             for row in rows
         ]
+
+    def attention(self, at: datetime, failed_since: datetime) -> list[Attention]:
+        abandoned = and_(OutboxRow.state == State.CLAIMED, OutboxRow.lease_until <= at)  # its sender will not tell
+        kinds = {
+            "in_doubt": or_(OutboxRow.state == State.UNKNOWN, abandoned),
+            "failed": and_(OutboxRow.state == State.FAILED, OutboxRow.finished_at >= failed_since),
+            "overdue": and_(OutboxRow.state == State.PLANNED, OutboxRow.due_at <= at),
+        }
+        query = (
+            select(CampaignRow.id.label("campaign_id"))
+            .add_columns(*(func.sum(case((kind, 1), else_=0)).label(name) for name, kind in kinds.items()))
+            .join(OutboxRow, OutboxRow.campaign_id == CampaignRow.id)
+            .where(or_(*kinds.values()))
+            .group_by(CampaignRow.id, CampaignRow.planned_at)
+            .order_by(CampaignRow.planned_at, CampaignRow.id)
+        )
+        with database.reading(self._engine) as connection:
+            return [Attention(**row) for row in connection.execute(query).mappings()]
