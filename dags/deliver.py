@@ -1,7 +1,7 @@
 """### Deliver: send what has become due
 
-Every ten minutes, sends the messages of all campaigns that waited: for the end of quiet hours, for a campaign's first
-day, for another try after a temporary refusal, or for a channel that was down.
+Every ten minutes, sends the messages of all campaigns that waited: for the end of quiet hours, for another try after a
+temporary refusal, or for a channel that was down.
 
 **A re-run is safe.** So is one beside `intervene` or `holdfast outbox work`: whoever claims a message first sends it.
 """

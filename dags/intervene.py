@@ -2,7 +2,7 @@
 
 Plans every campaign of `campaigns/` on the scores of the cutoff, those of greater priority first (audience, send gate,
 policy, budget, hashed control group, one coupon and one message per treated customer), then sends what is due, each
-lane in a pool of its own, and checks that the sums add up.
+lane in a pool of its own, and checks that the sums add up. A campaign outside its `schedule`'s days is passed over.
 
 **A re-run is safe.** A campaign is planned once for each cutoff. A message is claimed in the database before it is sent
 and never sent again, whatever Airflow retries; a doubtful delivery is left as `unknown` for a person to judge
@@ -40,7 +40,7 @@ def intervene() -> None:
 
     @task(max_active_tis_per_dagrun=1)
     def plan(cutoff: str, campaign: str) -> dict:
-        """Assignments, coupons and planned messages of one campaign, in one transaction."""
+        """Assignments, coupons and planned messages of one campaign, in one transaction; or why it is passed over."""
         from holdfast import wiring
 
         return wiring.planning().plan(wiring.campaign(campaign), cutoff, wiring.now())
@@ -65,7 +65,7 @@ def intervene() -> None:
         from holdfast import wiring
 
         outlet_events[OUTREACH].extra = {"cutoff": cutoff}
-        return wiring.campaign_accounts([one["campaign_id"] for one in planned])
+        return wiring.campaign_accounts([one["campaign_id"] for one in planned if not one["passed_over"]])
 
     day = cutoff()
     planned = plan.partial(cutoff=day).expand(campaign=campaigns())

@@ -138,8 +138,10 @@ def _planned(plan: Plan) -> Table:
     for arm, count in plan["arms"].items():
         table.add_row(f"  arm {escape(arm)}", f"{count:,}")
     table.add_row("expected cost", f"{plan['expected_cost']:,.2f}")
-    if plan["chosen_by"]:
-        table.caption, table.caption_justify = f"chosen by {escape(plan['chosen_by'])}", "left"
+    notes = [f"chosen by {escape(plan['chosen_by'])}"] if plan["chosen_by"] else []
+    if plan["passed_over"]:
+        notes.insert(0, f"{plan['passed_over']}: nobody is planned outside the campaign's days")
+    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     return table
 
 

@@ -6,7 +6,7 @@ the same contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -638,12 +638,13 @@ class TrialLog(Protocol):
 class ChannelConnection(Protocol):
     """An open way to a channel's other side."""
 
-    def send(self, envelope: Envelope) -> None:
-        """Hand the message over; returning means that the other side has taken responsibility for it.
+    def prepare(self, envelope: Envelope) -> Callable[[], None]:
+        """Make, and sign, what is to leave: nothing has left when this raises, as SettingsError does.
 
-        Raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers, or every message is
-        turned away), MessageRefusedError (this message is refused for good), AmbiguousDeliveryError (broken off after
-        the message was handed over).
+        What it returns hands the message over, once; its returning means that the other side has taken responsibility
+        for it. It raises TemporaryChannelError (refused for now), ChannelUnavailableError (nobody answers, or every
+        message is turned away), MessageRefusedError (this message is refused for good), AmbiguousDeliveryError (broken
+        off after the message was handed over).
         """
         ...
 

@@ -260,6 +260,8 @@ class _Stage:
             return replace(act, not_sent=f"no model is champion: {trained.end.value('weigh')['reason']}")
         self._run("score")
         [plan] = self._run("intervene").end.value("plan")
+        if plan["passed_over"]:
+            return replace(act, not_sent=f"the campaign is passed over: {plan['passed_over']}")
         self._run("report")
         rehearsal_truth.keep(self.shop, self.settings.home, campaign, cutoff, self.horizon)
         return replace(act, chosen_by=plan["chosen_by"], mails=self._customers_read(campaign))

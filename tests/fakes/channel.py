@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from holdfast.campaign.envelope import Envelope
@@ -44,6 +44,9 @@ class FakeChannel:
         if not self.running:
             raise ChannelUnavailableError("the fake server does not run")
         yield self
+
+    def prepare(self, envelope: Envelope) -> Callable[[], None]:
+        return lambda: self.send(envelope)
 
     def send(self, envelope: Envelope) -> None:
         error = OUTCOMES.get(word(envelope.recipient))

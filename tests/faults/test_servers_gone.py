@@ -263,7 +263,7 @@ def mailed(pieces: int) -> str:
         address = SmtpServer("127.0.0.1", between.port, hello="shop.example", timeout=0.3, deadline=0.6)
         try:
             with SmtpChannel(address, SENDER).connect() as connection:
-                connection.send(MAIL)
+                connection.prepare(MAIL)()
         except ChannelUnavailableError:
             assert server.delivered == []
             return "down"

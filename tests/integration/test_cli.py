@@ -245,7 +245,7 @@ def test_the_doctor_tells_a_home_that_cannot_be_written_and_a_mail_server_that_d
 
 
 def test_the_doctor_tells_what_is_configured_and_cannot_work(tmp_path: Path) -> None:
-    """A webhook without its secret, a preference page that nobody reaches, and keys that open nothing."""
+    """A webhook without its secret, a preference page that nobody reaches, keys that open or sign nothing."""
     keys = seal_someone(tmp_path)
     channels = tmp_path / "channels.yaml"
     webhook = "{kind: webhook, url: 'https://sms.gateway.example/v1', secret: sms}"
@@ -263,9 +263,12 @@ def test_the_doctor_tells_what_is_configured_and_cannot_work(tmp_path: Path) -> 
     assert "✗ channels channel sms signs with the secret 'sms', which HOLDFAST_WEBHOOK_SECRETS does not have" in found
     assert "✗ preference page https://127.0.0.1" in found
     assert "`holdfast preferences serve` runs" in found
+    (tmp_path / "dkim.pem").write_text("no key", encoding="utf-8")
     renamed = keys | {"HOLDFAST_PSEUDONYM_KEY": "another key", "HOLDFAST_PUBLIC_URL": "http://shop.example"}
+    renamed |= {"HOLDFAST_DKIM_KEY": str(tmp_path / "dkim.pem")}
     found = one_line(holdfast(tmp_path, "doctor", variables=away | renamed).stdout)
     assert "give the https:// address at which customers reach the preference page" in found
+    assert "✗ mail server the DKIM key cannot sign" in found
     assert "✗ vault the pseudonym key is not the one that this lake was filled with" in found
 
 

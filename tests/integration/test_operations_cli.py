@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,19 @@ def test_a_campaign_is_planned_sent_redeemed_and_reconciled(home: Path, capfd: p
     assert f"{account['planned']}" in printed(capfd, "coupons", "reconcile")
     assert "is stopped; 0 messages" in printed(capfd, "campaign", "stop", RUN, "--by", "anna")
     assert "2 entries, an unbroken chain" in printed(capfd, "audit", "chain")
+
+
+def test_a_campaign_that_is_over_is_passed_over_in_one_clear_word(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CAMPAIGNS", str(home / "campaigns"))
+    shutil.copytree(project / "campaigns", home / "campaigns")
+    with (home / "campaigns" / "win_back.yaml").open("a") as file:
+        file.write("  last_day: 2020-02-01\n")
+    for dry in ([], ["--dry-run"]):
+        told = printed(capfd, "campaign", "plan", "win_back", "--cutoff", CUTOFF, *dry)
+        assert "over since 2020-02-02: nobody is planned" in told
+    assert "No campaign was planned yet." in printed(capfd, "campaign", "show")
 
 
 def test_a_doubt_is_shown_and_settled(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

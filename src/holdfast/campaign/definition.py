@@ -26,6 +26,7 @@ Cost = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=4)]
 PositiveMoney = Annotated[Decimal, Field(gt=0, max_digits=10, decimal_places=2)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Purpose = Literal["marketing", "transactional"]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=20)]
 
 
@@ -236,7 +237,7 @@ class ArmShares(Rule):
 class Schedule(Rule):
     """When its messages may leave: not before ``first_day``, and not after ``last_day`` or ``within_days`` of planning.
 
-    Days are calendar days of ``timezone``, by default the shop's.
+    Nobody is planned outside these days. They are calendar days of ``timezone``, by default the shop's.
     """
 
     first_day: date | None = None
@@ -252,10 +253,28 @@ class Schedule(Rule):
 
     def window(self, planned_at: datetime, shop: ZoneInfo) -> Window:
         """From when on, and until when, a message planned at that moment may leave."""
-        zone = ZoneInfo(self.timezone) if self.timezone else shop
-        start = max(planned_at, instant(self.first_day, zone)) if self.first_day else planned_at
+        start = max(planned_at, instant(self.first_day, self._zone(shop))) if self.first_day else planned_at
         end = start + timedelta(days=self.within_days)
-        return Window(start, min(end, instant(self.last_day + timedelta(days=1), zone)) if self.last_day else end)
+        return Window(start, min(end, instant(self._day_after, self._zone(shop))) if self._day_after else end)
+
+    def closed(self, at: datetime, shop: ZoneInfo) -> str | None:
+        """Why nobody is planned at that moment ("begins on …", "over since …"), or None on the schedule's days."""
+        if self.first_day and at < instant(self.first_day, self._zone(shop)):
+            return f"begins on {self.first_day}"
+        return self.over(at, shop)
+
+    def over(self, at: datetime, shop: ZoneInfo) -> str | None:
+        """Since when its last day has passed ("over since …"), or None."""
+        if self._day_after and at >= instant(self._day_after, self._zone(shop)):
+            return f"over since {self._day_after}"
+        return None
+
+    @property
+    def _day_after(self) -> date | None:
+        return self.last_day + timedelta(days=1) if self.last_day else None
+
+    def _zone(self, shop: ZoneInfo) -> ZoneInfo:
+        return ZoneInfo(self.timezone) if self.timezone else shop
 
 
 class Campaign(Rule):
@@ -268,7 +287,7 @@ class Campaign(Rule):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-    purpose: Literal["marketing", "transactional"] = "marketing"
+    purpose: Purpose = "marketing"
     priority: int = 0
     audience: Audience
     control_share: Annotated[float, Field(gt=0, lt=1)]

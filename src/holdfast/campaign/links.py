@@ -22,7 +22,8 @@ class Links:
 
     ``keys`` are the signing keys, the newest last: it signs, all of them are good for reading, so that a key can be
     changed without closing the way out of messages already sent. A link has no end date for the same reason. Raises
-    SettingsError when ``base`` would send a token in the clear (RFC 8058 asks for HTTPS), or there is no key.
+    SettingsError when ``base`` would send a token in the clear (RFC 8058 asks for HTTPS) or cannot stand in a header,
+    or there is no key.
     """
 
     base: str
@@ -34,6 +35,11 @@ class Links:
             raise SettingsError(
                 f"HOLDFAST_PUBLIC_URL={self.base}: mail programs unsubscribe over HTTPS only (RFC 8058); give the "
                 "https:// address at which customers reach the preference page"
+            )
+        if not (self.base.isascii() and self.base.isprintable()) or " " in self.base:
+            raise SettingsError(
+                f"HOLDFAST_PUBLIC_URL={self.base}: a mail header holds printable ASCII alone; write the host's name in "
+                "its xn-- form, and other signs as %XX"
             )
         if not self.keys or not all(self.keys):
             raise SettingsError("there is no key to sign preference links with; set HOLDFAST_LINK_KEYS")

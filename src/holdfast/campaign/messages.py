@@ -11,7 +11,7 @@ from typing import Any, Literal
 from babel.dates import format_date
 from babel.numbers import format_currency
 
-from holdfast.campaign.definition import Message
+from holdfast.campaign.definition import Message, Purpose
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.links import Links
 from holdfast.campaign.offers import Coupon, last_day
@@ -121,7 +121,7 @@ class Composer:
         coupon: Coupon | None,
         at: datetime,
         personal: Personal = Personal(),
-        case: Case | None = None,
+        purpose: Purpose = "marketing",
     ) -> Envelope:
         """The finished message, dated ``at``; ``key`` is its idempotency key.
 
@@ -129,7 +129,7 @@ class Composer:
         ``products`` (a list; each has name, price, picture, page, the last three or none), and, none without a coupon,
         ``discount`` ("$5", "10%"), ``at_most`` (of a percentage, or none), ``code``, ``minimum_basket``, ``last_day``.
         Templates of a staff channel see ``case`` as well; in all others it is none, so that nothing of score, tier or
-        reasons can reach the customer.
+        reasons can reach the customer. Only marketing carries the envelope's ``way_out``, whose one click stops it.
 
         Raises CampaignError when the template cannot be rendered, or ``recipient`` is not exactly one address of the
         message's channel.
@@ -162,7 +162,7 @@ class Composer:
             subject=rendered.subject,
             html=rendered.html,
             language=rendered.language,
-            way_out=None if message.channel in STAFF_CHANNELS else way_out,
+            way_out=way_out if purpose == "marketing" and message.channel not in STAFF_CHANNELS else None,
             data={"customer_id": case.customer_id, "tier": case.tier} if case else {},
         )
 

@@ -33,11 +33,14 @@ def as_email(envelope: Envelope, sender: str) -> Message:
     """The envelope's content from ``sender`` to its recipient.
 
     The Message-ID is made of the idempotency key, so that a message made again is recognisably the same one. Marketing
-    carries List-Unsubscribe and List-Unsubscribe-Post as RFC 8058 asks. Raises ValueError for a line break in a header
-    or a recipient that is not one address, and SettingsError for a sender that is not one.
+    carries List-Unsubscribe and List-Unsubscribe-Post as RFC 8058 asks. Raises SettingsError for a sender or recipient
+    that is not one address, and for a line break in a header: a composed message has none of these by itself.
     """
     if not is_plain_address(envelope.recipient):
-        raise ValueError("the recipient is not one plain e-mail address")
+        raise SettingsError(
+            f"channel {envelope.channel} sends e-mail, but its recipient is not one plain e-mail address: customers' "
+            "addresses are known for the channel called email alone"
+        )
     name, address = _sender(sender)
     headers = {
         "From": formataddr((name, address)),
@@ -53,7 +56,7 @@ def as_email(envelope: Envelope, sender: str) -> Message:
     mail = _body(envelope)
     for header, value in headers.items():
         if not (value.isprintable() and (value.isascii() or header == "Subject")):
-            raise ValueError(f"{header} holds a line break or a sign that no header can hold")
+            raise SettingsError(f"{header} holds a line break or a sign that no header can hold")
         mail[header] = value if value.isascii() else Header(value, "utf-8").encode()
     return mail
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from holdfast.campaign.definition import Arm, Campaign, CampaignRun
 from holdfast.campaign.offers import Coupon, OfferState
-from holdfast.errors import AmbiguousDeliveryError, CampaignError, ChannelError, TemporaryChannelError
+from holdfast.errors import (
+    AmbiguousDeliveryError,
+    CampaignError,
+    ChannelError,
+    ChannelUnavailableError,
+    TemporaryChannelError,
+)
 from holdfast.rules import ChannelLimits
 
 MAX_ATTEMPTS = 5
@@ -133,11 +139,15 @@ def reference(key: str) -> str:
 
 
 def outcome_of(error: ChannelError | AmbiguousDeliveryError, lease: Lease, at: datetime) -> Outcome:
-    """What an unsuccessful send makes of the message at its ``attempt``-th attempt (1 is the first)."""
+    """What an unsuccessful send makes of the message at its ``attempt``-th attempt (1 is the first).
+
+    A channel that is down says nothing about the message, which waits as long as it may leave at all.
+    """
     if isinstance(error, AmbiguousDeliveryError):
         return Outcome(State.UNKNOWN, str(error))
-    if isinstance(error, TemporaryChannelError) and lease.attempt < MAX_ATTEMPTS:
-        due = at + delay(lease.attempt, reference(lease.draft.idempotency_key))
+    down = isinstance(error, ChannelUnavailableError)
+    if down or (isinstance(error, TemporaryChannelError) and lease.attempt < MAX_ATTEMPTS):
+        due = at + delay(1 if down else lease.attempt, reference(lease.draft.idempotency_key))
         return Outcome(State.PLANNED, str(error), due)
     return Outcome(State.FAILED, str(error))
 

@@ -28,10 +28,20 @@ def is_phone_number(text: str) -> bool:
     return _PHONE.fullmatch(text) is not None
 
 
+def is_device_token(text: str) -> bool:
+    """Whether ``text`` is one plain word, as push services hand them out."""
+    return 0 < len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable() and not set(text) & set(" ,;")
+
+
 def is_one_recipient(channel: str, text: str) -> bool:
-    """Whether ``text`` is exactly one address of the channel: for others than e-mail and SMS, one plain word."""
+    """Whether ``text`` is exactly one recipient of the channel: an e-mail address, a phone number, a device token.
+
+    Other channels know customers by the shop's own id, which may be written as the shop likes.
+    """
     if channel == "email":
         return is_plain_address(text)
     if channel == "sms":
         return is_phone_number(text)
-    return 0 < len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable() and not set(text) & set(" ,;")
+    if channel == "push":
+        return is_device_token(text)
+    return text != ""

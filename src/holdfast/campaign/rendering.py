@@ -95,7 +95,8 @@ def _language(templates: Environment, template: str, locale: str) -> str:
 def _one_line(template: str, rendered: str) -> str:
     subject = rendered.strip()
     if not subject or not subject.isprintable():
-        raise CampaignError(f"the subject of template {template} renders as {subject!r}; it must be one line of text")
+        flaw = "holds a line break or another sign that no subject can hold" if subject else "is empty"
+        raise CampaignError(f"the subject of template {template} {flaw}; it must be one line of text")
     return subject
 
 

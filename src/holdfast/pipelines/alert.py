@@ -52,7 +52,7 @@ class Alerting:
         if self.channel is None:
             return f"{rendered.subject} (told to nobody: config/channels.yaml has no channel {ALERT!r})"
         with self.channel.connect() as connection:
-            connection.send(envelope)
+            connection.prepare(envelope)()
         return rendered.subject
 
     def _words(self, cutoff: str, at: datetime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ LEDGER = "batches"
 
 ``batch`` is the identity of an accepted file's content, and as such of its rows in every table. A refused or repeated
 file is entered as ``<content>@<path>``, so that it never passes for an accepted one (refused again for another reason:
-``<content>@<path>#retry-2``); a retry of a file's rejected rows as ``<content>#retry-<n>``.
+``<content>@<path>#retry-1``, and so on); a retry of a file's rejected rows as ``<content>#retry-<n>``.
 """
 
 ANNOUNCED = "announced"

@@ -27,12 +27,16 @@ from holdfast.pipelines.uplift_scores import predicted, shares_in_force
 from holdfast.ports import Channel, FeatureStore, Lake, Operations, OperationsTransaction
 from holdfast.rules import Outreach, Shop
 
+_LISTED = ["customer_id", "tier", "probability", "value", "arm", "cost"]
+_NOBODY = pd.DataFrame(columns=_LISTED)
+
 
 class Plan(TypedDict):
     """What a campaign run decided. ``audience`` = sum of ``skipped`` + ``control`` + ``treated``.
 
     ``arms`` counts the treated by arm; ``expected_cost`` is theirs, in the shop's currency. ``chosen_by`` says which
-    policy chose them, and why it was not the campaign's own where that had to wait.
+    policy chose them, and why it was not the campaign's own where that had to wait. ``passed_over`` is None, or says
+    why nothing was planned at all: "over since …", "begins on …".
     """
 
     campaign_id: str
@@ -45,6 +49,7 @@ class Plan(TypedDict):
     planned: int
     expected_cost: float
     chosen_by: str | None
+    passed_over: str | None
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,11 @@ def refuse_nobody(preview: Preview) -> None:
     """Raise CampaignError, with the reasons, when the campaign would treat nobody."""
     plan = preview.plan
     if plan["treated"] == 0:
-        skipped = "; ".join(f"{count} skipped: {reason}" for reason, count in plan["skipped"].items())
+        skipped = [f"{count} skipped: {reason}" for reason, count in plan["skipped"].items()]
+        why = "; ".join([plan["passed_over"], *skipped] if plan["passed_over"] else skipped)
         raise CampaignError(
             f"{plan['campaign_id']} would treat nobody of the {plan['audience']} in its audience"
-            f"{f' ({skipped})' if skipped else ''}, so there is nothing to foresee"
+            f"{f' ({why})' if why else ''}, so there is nothing to foresee"
         )
 
 
@@ -89,16 +95,20 @@ class Planning:
         """Write the campaign's run on the scores of ``cutoff`` (ISO date): arms, skips, coupons and messages, or none.
 
         All in one transaction. A run that is planned already is left as it is, its coupon codes included, and
-        counted again; so any number of repeated or simultaneous calls plan once.
+        counted again; so any number of repeated or simultaneous calls plan once. Outside its schedule's days a campaign
+        is passed over: nobody is planned, no code of a pool is taken.
 
         Raises CampaignError when a channel or template is missing or broken, a score is not a number, the codes of a
         pool do not suffice, or the run was planned by another definition; MissingDataError when nobody is scored, or
         the scores lack what the policy needs.
         """
-        self._try_out(campaign, planned_at)
         campaign_id = campaign.run_id(date.fromisoformat(cutoff))
         with self.operations.reading() as tx:  # so that a repeated call keeps nobody waiting
             known = tx.run(campaign_id)
+        closed = None if known else campaign.schedule.closed(planned_at, self.shop.zone)
+        if closed:
+            return _nobody(campaign_id, closed)
+        self._try_out(campaign, planned_at)
         scored, candidates = (0, pd.DataFrame()) if known else self._candidates(campaign, cutoff)
         with self.operations.planning() as tx:
             known = tx.run(campaign_id)
@@ -115,7 +125,13 @@ class Planning:
             return planned(known_run(tx, campaign_id), tx.counts(campaign_id))
 
     def preview(self, campaign: Campaign, cutoff: str, at: datetime, first: int) -> Preview:
-        """What ``plan`` would do now, with the ``first`` customers; nothing is written. Raises as ``plan`` does."""
+        """What ``plan`` would do now, with the ``first`` customers; nothing is written. Raises as ``plan`` does.
+
+        Of a campaign that has yet to begin it tells what a plan would be if it had begun.
+        """
+        over = campaign.schedule.over(at, self.shop.zone)
+        if over:
+            return Preview(_nobody(campaign.run_id(date.fromisoformat(cutoff)), over), 0.0, 0.0, _NOBODY)
         self._try_out(campaign, at)
         scored, candidates = self._candidates(campaign, cutoff)
         run = self._run(campaign, cutoff, at, scored, candidates)
@@ -134,19 +150,19 @@ class Planning:
             planned=len(treated),
             expected_cost=sum(float(campaign.arm(name).cost * count) for name, count in arms.items()),
             chosen_by=run.chosen_by,
+            passed_over=campaign.schedule.closed(at, self.shop.zone),
         )
-        columns = ["customer_id", "tier", "probability", "value", "arm", "cost"]
         return Preview(
             told,
             policy.expected_saved(self._case(run, candidates), selection),
             sum(float(campaign.arm(name).liability * count) for name, count in arms.items()),
-            treated.sort_values("merit", ascending=False, kind="stable").head(first)[columns],
+            treated.sort_values("merit", ascending=False, kind="stable").head(first)[_LISTED],
         )
 
     def batches(self, plans: Sequence[Plan], channel: str, shards: int) -> list[dict[str, Any]]:
         """The batches of one channel's messages, as plain values; none for a campaign that does not use it."""
         with self.operations.reading() as tx:
-            runs = [known_run(tx, one["campaign_id"]) for one in plans]
+            runs = [known_run(tx, one["campaign_id"]) for one in plans if one["passed_over"] is None]
         return [
             vars(Batch(channel, shard, shards, run.id))
             for run in runs
@@ -299,6 +315,24 @@ def planned(run: CampaignRun, counts: Counts) -> Plan:
         planned=sum(counts.messages.values()),
         expected_cost=float(counts.cost),
         chosen_by=run.chosen_by,
+        passed_over=None,
+    )
+
+
+def _nobody(campaign_id: str, why: str) -> Plan:
+    """The plan of a campaign that is passed over."""
+    return Plan(
+        campaign_id=campaign_id,
+        scored=0,
+        audience=0,
+        skipped={},
+        control=0,
+        treated=0,
+        arms={},
+        planned=0,
+        expected_cost=0.0,
+        chosen_by=None,
+        passed_over=why,
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from holdfast.campaign.messages import Composer, Personal
-from holdfast.campaign.outbox import Batch, Lease, Leased, Outcome, State, outcome_of
+from holdfast.campaign.outbox import Batch, Draft, Lease, Leased, Outcome, State, outcome_of
 from holdfast.errors import (
     AmbiguousDeliveryError,
     CampaignError,
@@ -122,34 +122,32 @@ class Sending:
         So at most one message is ever in doubt. Raises ChannelUnavailableError, the rest given back.
         """
         with self.operations.kept() as kept:
-            self._one_by_one(connection, list(leases), clock, done, kept)
-        if leases[0].probe:
+            tried = self._one_by_one(connection, list(leases), clock, done, kept)
+        if leases[0].probe and tried:
             self._answered(leases[0].draft.arm.message.channel, up=True, clock=clock)
 
     def _one_by_one(
         self, connection: ChannelConnection, rest: list[Lease], clock: Clock, done: _Done, kept: KeptOperations
-    ) -> None:
+    ) -> bool:
+        """Whether any message was handed to the channel, so that it answered."""
         last: tuple[Lease, Outcome] | None = None
+        tried = False
         try:
             while rest:
                 lease = rest[0]
-                envelope = self.composer.compose(
-                    lease.draft.arm.message,
-                    key=lease.draft.idempotency_key,
-                    recipient=lease.draft.recipient,
-                    given_name=lease.draft.given_name,
-                    coupon=lease.draft.coupon,
-                    at=clock(),
-                    personal=Personal.of(lease.draft.context),
-                )
+                ready = self._ready(connection, lease.draft, clock())
                 step = kept.step(last, lease, clock())
                 done.add(last, step.marked)
                 last = None
                 if not step.claimed:
                     break
                 del rest[0]
+                if isinstance(ready, Outcome):
+                    last = lease, ready
+                    continue
+                tried = True
                 try:
-                    connection.send(envelope)
+                    ready()
                     last = lease, Outcome(State.SENT)
                 except (ChannelError, AmbiguousDeliveryError) as error:
                     last = lease, outcome_of(error, lease, clock())
@@ -164,6 +162,28 @@ class Sending:
             if rest:
                 with kept.writing() as tx:
                     tx.outbox.release(rest)
+        return tried
+
+    def _ready(self, connection: ChannelConnection, draft: Draft, at: datetime) -> Callable[[], None] | Outcome:
+        """What hands the message over, or its outcome where what we know of its customer makes it impossible.
+
+        Raises CampaignError when the template does not even suit invented customers: then no message is at fault.
+        """
+        try:
+            envelope = self.composer.compose(
+                draft.arm.message,
+                key=draft.idempotency_key,
+                recipient=draft.recipient,
+                given_name=draft.given_name,
+                coupon=draft.coupon,
+                at=at,
+                personal=Personal.of(draft.context),
+                purpose=draft.campaign.purpose,
+            )
+        except CampaignError as error:
+            self.composer.try_out(draft.arm.message, draft.coupon, at)
+            return Outcome(State.FAILED, str(error))
+        return connection.prepare(envelope)
 
     def _give_back(self, leases: Sequence[Lease]) -> None:
         with self.operations.writing() as tx:

@@ -32,7 +32,7 @@ def test_what_ships_sends_tickets_and_alerts_to_their_own_mailboxes(project: Pat
     shipped = build(load(project / "config" / "channels.yaml", Channels), mail, {}, lambda: NOON)
     for name, recipient in {"email": "anna@shop.example", "care_desk": "7", "alert": "team"}.items():
         with shipped[name].connect() as connection:
-            connection.send(Envelope(name, recipient, f"key:{name}", at=NOON, text="Hello"))
+            connection.prepare(Envelope(name, recipient, f"key:{name}", at=NOON, text="Hello"))()
     assert mail.recipients == ["anna@shop.example", "care-desk@shop.example", "on-call@shop.example"]
 
 

@@ -75,7 +75,7 @@ def recipient(taken: Envelope | EmailMessage) -> str:
 def test_messages_accepted_on_one_connection_arrive_in_order(peer: Peer) -> None:
     with peer.channel.connect() as connection:
         for number in range(3):
-            connection.send(mail(f"{number}@shop.example"))
+            connection.prepare(mail(f"{number}@shop.example"))()
     assert [recipient(message) for message in peer.delivered] == ["0@shop.example", "1@shop.example", "2@shop.example"]
 
 
@@ -85,8 +85,8 @@ def test_each_failure_has_its_own_error_and_the_next_message_still_goes(
 ) -> None:
     with peer.channel.connect() as connection:
         with pytest.raises(error) as caught:
-            connection.send(mail(f"{word}.7@shop.example"))
-        connection.send(mail("anna@shop.example"))
+            connection.prepare(mail(f"{word}.7@shop.example"))()
+        connection.prepare(mail("anna@shop.example"))()
     assert type(caught.value) is error
     assert [recipient(message) for message in peer.delivered] == ["anna@shop.example"]
 
@@ -94,7 +94,7 @@ def test_each_failure_has_its_own_error_and_the_next_message_still_goes(
 def test_the_body_arrives_as_written_lone_dots_included() -> None:
     body = "first\n.\n..two dots\n.hidden\nlast – ü\n"
     with smtp_server() as server, smtp(at(server)).connect() as connection:
-        connection.send(mail("anna@shop.example", body))
+        connection.prepare(mail("anna@shop.example", body))()
     assert server.delivered[0].get_content().replace("\r\n", "\n") == body
 
 
@@ -102,20 +102,20 @@ def test_one_connection_serves_many_messages_and_is_reopened_only_when_it_drops(
     with smtp_server() as server:
         with smtp(at(server)).connect() as connection:
             for _ in range(5):
-                connection.send(mail("anna@shop.example"))
+                connection.prepare(mail("anna@shop.example"))()
             assert server.connections == 1
             with pytest.raises(AmbiguousDeliveryError):
-                connection.send(mail("lost@shop.example"))
-            connection.send(mail("ben@shop.example"))
+                connection.prepare(mail("lost@shop.example"))()
+            connection.prepare(mail("ben@shop.example"))()
         assert server.connections == 2
 
 
 def test_what_the_server_says_is_told_without_the_address() -> None:
     with smtp_server() as server, smtp(at(server)).connect() as connection:
         with pytest.raises(MessageRefusedError) as refused:
-            connection.send(mail("never.Anna@shop.example"))
+            connection.prepare(mail("never.Anna@shop.example"))()
         with pytest.raises(TemporaryChannelError) as postponed:
-            connection.send(mail("later.Anna@shop.example"))
+            connection.prepare(mail("later.Anna@shop.example"))()
     assert f"127.0.0.1:{server.port} answered 550 to RCPT: 5.1.1 <the recipient> unknown" == str(refused.value)
     assert "451" in str(postponed.value)
     assert "Anna" not in str(postponed.value)
@@ -145,7 +145,7 @@ def test_a_log_in_over_starttls_delivers_and_a_wrong_password_is_told_but_never_
     with smtp_server(tls=theirs) as server:
         good = at(server, starttls=True, user="shop", password="secret", tls=ours)
         with smtp(good).connect() as connection:
-            connection.send(mail("anna@shop.example"))
+            connection.prepare(mail("anna@shop.example"))()
         wrong = at(server, starttls=True, user="shop", password="hunter2", tls=ours)
         with pytest.raises(ChannelUnavailableError, match="535") as caught, smtp(wrong).connect():
             pass
@@ -178,7 +178,7 @@ def test_a_signature_covers_the_message_and_the_way_out_and_breaks_when_either_i
     record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
     marketing = replace(mail("anna@shop.example"), way_out=WayOut("https://shop.example/p", "https://shop.example/u"))
     with smtp_server() as server, SmtpChannel(at(server), SENDER, ours).connect() as connection:
-        connection.send(marketing)
+        connection.prepare(marketing)()
     (taken,) = server.raw
     for changed, good in [
         (taken, True),
@@ -189,12 +189,18 @@ def test_a_signature_covers_the_message_and_the_way_out_and_breaks_when_either_i
         assert dkim.verify(changed, dnsfunc=lambda name, timeout=5: record) is good
 
 
-def test_a_key_that_cannot_sign_is_told_and_never_shown() -> None:
-    ours = Dkim("holdfast", b"not a key")
-    with (
-        smtp_server() as server,
-        SmtpChannel(at(server), SENDER, ours).connect() as connection,
-        pytest.raises(SettingsError, match="HOLDFAST_DKIM_KEY"),
-    ):
-        connection.send(mail("anna@shop.example"))
-    assert "not a key" not in repr(ours)
+@pytest.mark.parametrize(
+    "key", [b"not a key", b"-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n"]
+)
+def test_a_key_that_cannot_sign_is_told_before_there_is_a_channel_and_never_shown(key: bytes) -> None:
+    with pytest.raises(SettingsError, match="HOLDFAST_DKIM_KEY") as caught:
+        Dkim("holdfast", key)
+    assert key.decode() not in str(caught.value)
+
+
+def test_a_mail_that_cannot_be_made_is_told_before_the_server_hears_of_it() -> None:
+    with smtp_server() as server, smtp(at(server)).connect() as connection:
+        with pytest.raises(SettingsError, match="channel newsletter sends e-mail, but its recipient is not one"):
+            connection.prepare(replace(mail("shop-7"), channel="newsletter"))
+        connection.prepare(mail("anna@shop.example"))()
+    assert [taken["To"] for taken in server.delivered] == ["anna@shop.example"]

@@ -26,7 +26,7 @@ def told(story: Story, envelope: Envelope = MAIL, **bounds: float) -> HoldfastEr
     with scripted_server(story) as server:
         address = SmtpServer("127.0.0.1", server.port, hello="shop.example", **({"timeout": 5.0} | bounds))
         with pytest.raises(HoldfastError) as caught, SmtpChannel(address, SENDER).connect() as connection:
-            connection.send(envelope)
+            connection.prepare(envelope)()
     return caught.value
 
 
@@ -112,5 +112,5 @@ def test_a_server_that_is_slow_but_within_the_deadline_delivers() -> None:
     with scripted_server(slowly) as server:
         address = SmtpServer("127.0.0.1", server.port, hello="shop.example")
         with SmtpChannel(address, SENDER).connect() as connection:
-            connection.send(MAIL)
+            connection.prepare(MAIL)()
     assert server.heard == [b"message"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -55,7 +56,7 @@ def target(server: Scripted, **changes: object) -> WebhookTarget:
 def deliver(to: WebhookTarget, *envelopes: Envelope) -> None:
     with WebhookChannel(to, lambda: NOON).connect() as connection:
         for envelope in envelopes:
-            connection.send(envelope)
+            connection.prepare(envelope)()
 
 
 def refused(story: Story, **changes: object) -> HoldfastError:
@@ -230,6 +231,19 @@ def test_a_name_that_changes_its_address_is_looked_up_once(monkeypatch: pytest.M
         deliver(replace(target(server), url=f"http://rebinding.example:{server.port}/"), SMS)
     assert asked == ["rebinding.example"]
     assert server.connections == 1
+
+
+def test_a_name_that_nobody_resolves_in_time_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+
+    def silent(*_: object, **__: object) -> list[tuple]:
+        over.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "gave up by itself")
+
+    monkeypatch.setattr("holdfast.adapters.channels.network.socket.getaddrinfo", silent)
+    with pytest.raises(ChannelUnavailableError, match=r"silent\.example was not looked up in time.*nothing was sent"):
+        deliver(WebhookTarget("https://silent.example/hook", KEY, deadline=0.2), SMS)
+    over.set()
 
 
 @pytest.mark.parametrize(

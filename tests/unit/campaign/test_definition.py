@@ -85,6 +85,16 @@ def test_messages_leave_from_the_first_day_to_the_last_by_the_schedules_own_cale
     assert past.window(NOON, shop) == Window(NOON, NOON + timedelta(days=1))
 
 
+def test_outside_its_days_by_its_own_calendar_a_schedule_says_why_nobody_is_planned() -> None:
+    shop = ZoneInfo("America/New_York")
+    days = Schedule(first_day=date(2017, 12, 1), last_day=date(2017, 12, 3), timezone="Europe/London")
+    begin, end, second = datetime(2017, 12, 1, tzinfo=UTC), datetime(2017, 12, 4, tzinfo=UTC), timedelta(seconds=1)
+    told = [days.closed(at, shop) for at in (begin - second, begin, end - second, end)]
+    assert told == ["begins on 2017-12-01", None, None, "over since 2017-12-04"]
+    assert Schedule(last_day=date(2017, 12, 3)).closed(end, shop) is None, "by the shop's calendar it is still the 3rd"
+    assert Schedule().closed(end, shop) is None
+
+
 def test_a_run_is_called_by_campaign_and_cutoff() -> None:
     assert campaign().run_id(date(2017, 11, 26)) == "win_back@2017-11-26"
 

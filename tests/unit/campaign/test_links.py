@@ -45,6 +45,12 @@ def test_an_address_that_mail_programs_would_not_use_is_refused(base: str) -> No
         Links(base, ("a key",))
 
 
+@pytest.mark.parametrize("base", ["https://müller.example", "https://shop.example/my mail", "https://shop.example\r\n"])
+def test_an_address_that_no_mail_header_can_hold_is_refused(base: str) -> None:
+    with pytest.raises(SettingsError, match="printable ASCII"):
+        Links(base, ("a key",))
+
+
 def test_no_key_is_refused_and_keys_are_never_shown() -> None:
     with pytest.raises(SettingsError, match="HOLDFAST_LINK_KEYS"):
         Links("https://shop.example", ())

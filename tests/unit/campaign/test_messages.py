@@ -138,6 +138,11 @@ def test_the_care_desk_is_told_the_case_and_a_customer_never() -> None:
     assert composed(template, personal=Personal(case=CASE)).data == {}
 
 
+@pytest.mark.parametrize("own_id", ["K 4711", "Müller-7", "a, b; c", "7" * 900])
+def test_the_shops_own_id_is_a_recipient_however_it_is_written(own_id: str) -> None:
+    assert composed(message=Message(channel="care_desk", template="m"), recipient=own_id).recipient == own_id
+
+
 @pytest.mark.parametrize(
     ("channel", "recipient"),
     [

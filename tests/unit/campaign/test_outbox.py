@@ -46,6 +46,8 @@ SECOND = timedelta(seconds=1)
         (TemporaryChannelError("451"), 1, State.PLANNED),
         (TemporaryChannelError("451"), MAX_ATTEMPTS, State.FAILED),
         (ChannelUnavailableError("down"), 1, State.PLANNED),
+        (ChannelUnavailableError("down"), MAX_ATTEMPTS, State.PLANNED),
+        (ChannelUnavailableError("down"), 100, State.PLANNED),
         (MessageRefusedError("550"), 1, State.FAILED),
         (AmbiguousDeliveryError("broke off"), 1, State.UNKNOWN),
         (AmbiguousDeliveryError("broke off"), MAX_ATTEMPTS, State.UNKNOWN),

@@ -1,7 +1,7 @@
 """From scores to a plan, on real operations databases."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from holdfast.adapters.operations import database
 from holdfast.campaign.assignment import uniforms
 from holdfast.errors import CampaignError, MissingDataError
-from holdfast.pipelines.planning import Plan
+from holdfast.pipelines.planning import Plan, refuse_nobody
 from holdfast.rules import Holdout, Outreach, QuietHours
 from tests.fakes.channel import FakeChannel
 from tests.fakes.hundred import HUNDRED, RUN, TREATED, hundred, rows
@@ -51,6 +51,7 @@ def test_a_plan_counts_everyone_once(use_case: Intervention) -> None:
         "planned": len(TREATED),
         "expected_cost": 5.0 * len(TREATED),
         "chosen_by": "value_at_risk",
+        "passed_over": None,
     }
 
 
@@ -132,6 +133,60 @@ def test_a_cutoff_that_is_not_scored_is_refused_and_can_be_planned_once_it_is(
     with pytest.raises(MissingDataError, match="as of 2017-11-19"):
         use_case.plan(campaign(), "2017-11-19", NOON)
     assert rows(engine, "SELECT count(*) FROM campaigns") == [(0,)]
+
+
+# The campaign's days
+
+DAYS = {"first_day": "2017-11-27", "last_day": "2017-11-28"}
+BEFORE, AFTER = NOON, datetime(2017, 11, 29, 5, tzinfo=UTC)  # midnight in New York
+
+
+@pytest.mark.parametrize(
+    ("at", "why"), [(BEFORE, "begins on 2017-11-27"), (AFTER, "over since 2017-11-29")], ids=["before", "after"]
+)
+def test_outside_its_days_a_campaign_plans_nobody_and_takes_no_code_of_a_pool(
+    engine: Engine, use_case: Intervention, at: datetime, why: str
+) -> None:
+    offer = {"kind": "amount", "amount": 5, "minimum_basket": 25, "valid_days": 21, "codes": "spring"}
+    with use_case.planning.operations.writing() as tx:
+        tx.ledger.import_codes("spring", [f"SPRING-{i:03}" for i in range(100)], "anna", NOON)
+    plan = use_case.plan(campaign(schedule=DAYS, offer=offer), CUTOFF, at)
+    assert (plan["passed_over"], plan["audience"], plan["treated"]) == (why, 0, 0)
+    for table in ("campaigns", "assignments", "skips", "offers", "outbox"):
+        assert rows(engine, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608  (names above)
+    with use_case.planning.operations.writing() as tx:
+        assert len(tx.ledger.take_codes("spring", 100)) == 100
+
+
+def test_of_a_plan_passed_over_there_is_nothing_to_send(use_case: Intervention) -> None:
+    over = use_case.plan(campaign(name="autumn", schedule=DAYS), CUTOFF, AFTER)
+    plan = use_case.plan(campaign(), CUTOFF, AFTER)
+    assert {batch.campaign_id for batch in use_case.batches([over, plan])} == {RUN}
+
+
+def test_a_run_planned_within_its_days_keeps_its_answer_once_they_are_over(use_case: Intervention) -> None:
+    within = use_case.plan(campaign(schedule=DAYS), CUTOFF, AFTER - timedelta(seconds=1))
+    assert within["treated"] == len(TREATED)
+    assert use_case.plan(campaign(schedule=DAYS), CUTOFF, AFTER) == within
+
+
+def test_a_campaign_that_is_over_needs_neither_scores_nor_template(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    gone = campaign(schedule=DAYS, message={"channel": "email", "template": "thrown_away"})
+    assert use_case.plan(gone, "2017-11-19", AFTER)["passed_over"] == "over since 2017-11-29"
+
+
+def test_a_dry_run_shows_a_campaign_that_has_yet_to_begin_and_nobody_of_one_that_is_over(
+    use_case: Intervention,
+) -> None:
+    early, late = (use_case.planning.preview(campaign(schedule=DAYS), CUTOFF, at, first=3) for at in (BEFORE, AFTER))
+    assert (early.plan["passed_over"], early.plan["treated"]) == ("begins on 2017-11-27", len(TREATED))
+    assert len(early.first) == 3
+    assert (late.plan["passed_over"], late.plan["treated"], len(late.first)) == ("over since 2017-11-29", 0, 0)
+    refuse_nobody(early)
+    with pytest.raises(CampaignError, match=r"would treat nobody of the 0 .* \(over since 2017-11-29\)"):
+        refuse_nobody(late)
 
 
 # What a plan takes into account

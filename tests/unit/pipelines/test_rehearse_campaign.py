@@ -73,6 +73,7 @@ def planned(probability: float, one: Campaign, customers: int = 400) -> Preview:
         planned=customers,
         expected_cost=0.0,
         chosen_by=None,
+        passed_over=None,
     )
     return Preview(plan, 0.0, 0.0, treated)
 

@@ -1,7 +1,7 @@
 """From planned to sent, on real operations databases and a fake channel."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -15,21 +15,25 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from holdfast.adapters.operations import database
+from holdfast.adapters.operations.vault import SqlVault
 from holdfast.campaign.assignment import uniforms
 from holdfast.campaign.envelope import Envelope
 from holdfast.campaign.outbox import LEASE, MAX_ATTEMPTS
-from holdfast.errors import CampaignError, ChannelUnavailableError, TemporaryChannelError
+from holdfast.errors import CampaignError, ChannelUnavailableError, SettingsError, TemporaryChannelError
 from holdfast.pipelines.accounting import Account
 from holdfast.pipelines.planning import Plan
+from holdfast.rules import ChannelLimits, Outreach
 from tests.fakes.channel import OUTCOMES, FakeChannel
 from tests.fakes.faults import PowerCutError
 from tests.fakes.hundred import HUNDRED, RUN, TREATED, hundred, rows
 from tests.fakes.operations import (
     CUTOFF,
+    KEYRING,
     NOON,
     Intervention,
     campaign,
     composer,
+    contact,
     decide,
     intervention,
     operations_engine,
@@ -62,6 +66,17 @@ def test_every_treated_customer_gets_one_message_with_the_own_code_and_nobody_el
     }
     assert len(channel.delivered) == len(TREATED)
     assert account(use_case)["sent"] == len(TREATED)
+
+
+def test_marketing_carries_the_one_click_way_out_and_a_transactional_message_does_not(
+    use_case: Intervention, channel: FakeChannel
+) -> None:
+    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
+    assert all(message.way_out for message in channel.delivered)
+    channel.delivered.clear()
+    send(use_case, use_case.plan(campaign(name="recall", purpose="transactional"), CUTOFF, NOON))
+    assert channel.delivered
+    assert not any(message.way_out for message in channel.delivered)
 
 
 def test_sending_again_sends_nothing_and_needs_no_server(use_case: Intervention, channel: FakeChannel) -> None:
@@ -163,6 +178,60 @@ def test_an_error_before_the_message_leaves_gives_the_claim_back(engine: Engine,
     assert account(good)["sent"] == len(TREATED)
 
 
+def test_a_message_that_its_own_customer_makes_impossible_fails_and_holds_nobody_up(
+    engine: Engine, channel: FakeChannel
+) -> None:
+    contact(engine, TREATED[0], email=f"{TREATED[0]}@shop.example", given_name="Anna\nBcc: all@shop.example")
+    greeting = composer({"m/subject.en.txt.j2": "For {{ given_name or 'you' }}"})
+    use_case = intervention(engine, hundred(), channel, composer=greeting)
+    send(use_case, use_case.plan(campaign(), CUTOFF, NOON))
+    after = account(use_case)
+    assert (after["sent"], after["failed"], after["waiting"]) == (len(TREATED) - 1, 1, 0)
+    assert after["offers"] == {"issued": len(TREATED) - 1, "void": 1}
+    [(customer, told)] = rows(engine, "SELECT customer_id, detail FROM outbox WHERE state = 'failed'")
+    assert customer == TREATED[0]
+    assert "must be one line of text" in told
+    assert "Anna" not in told, "names belong in the vault alone"
+
+
+@pytest.mark.parametrize("own_id", ["K 4711", "Müller-7", "a, b; c"])
+def test_a_channel_that_knows_customers_by_the_shops_own_id_takes_any_id(
+    url: str, channel: FakeChannel, own_id: str
+) -> None:
+    engine = database.connect(url)
+    SqlVault(engine, KEYRING).identify({TREATED[0]: own_id})
+    message = {"channel": "care_desk", "template": "m"}
+    ticket = campaign(message=message, control_share=0.0001, purpose="transactional")
+    table = scores((TREATED[0], 0.6, "high", 9.0)).assign(reasons="[]")
+    use_case = intervention(engine, table, channel, channels={"care_desk": channel})
+    plan = use_case.plan(ticket, CUTOFF, NOON)
+    for batch in use_case.batches([plan], "care_desk"):
+        use_case.send(batch, lambda: NOON)
+    assert channel.recipients == [own_id]
+
+
+def test_a_message_that_cannot_be_made_ready_is_given_back_before_it_is_claimed(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    plan, ready = use_case.plan(campaign(), CUTOFF, NOON), channel.prepare
+
+    def broken(message: Envelope) -> Callable[[], None]:
+        if len(channel.delivered) == 2:
+            raise SettingsError("the key cannot sign")
+        return ready(message)
+
+    channel.prepare = broken
+    with pytest.raises(SettingsError, match="cannot sign"):
+        use_case.send(use_case.batches([plan])[0], lambda: NOON)
+    assert rows(engine, "SELECT state, sum(attempts) FROM outbox GROUP BY state ORDER BY state") == [
+        ("planned", 0),
+        ("sent", 2),
+    ]
+    channel.prepare = ready
+    send(use_case, plan)
+    assert account(use_case)["sent"] == len(TREATED)
+
+
 def test_a_server_that_is_down_costs_no_message_an_attempt(
     engine: Engine, use_case: Intervention, channel: FakeChannel
 ) -> None:
@@ -213,6 +282,56 @@ def test_when_the_server_goes_the_rest_is_left_untouched(url: str) -> None:
     assert len(channel.delivered) == before_it
     assert rows(engine, "SELECT sum(attempts) FROM outbox") == [(before_it + 1,)]
     assert account(use_case)["waiting"] == len(TREATED) - before_it
+
+
+def test_while_the_channel_is_down_a_message_waits_however_often_it_is_tried(url: str) -> None:
+    use_case, *_ = story(url, {TREATED[0]: "gone"})
+    plan = use_case.plan(campaign(), CUTOFF, NOON)
+    for later in range(2 * MAX_ATTEMPTS):
+        send(use_case, plan, at=NOON + later * timedelta(days=1))
+    after = account(use_case)
+    assert (after["waiting"], after["failed"], after["sent"]) == (1, 0, len(TREATED) - 1)
+    assert after["offers"] == {"issued": len(TREATED)}
+
+
+def test_a_channel_that_rests_is_not_taken_for_mended_when_nothing_was_sent(
+    engine: Engine, use_case: Intervention, channel: FakeChannel
+) -> None:
+    [batch, *_] = use_case.batches([use_case.plan(campaign(), CUTOFF, NOON)])
+    channel.running = False
+    for second in range(5):
+        with pytest.raises(ChannelUnavailableError):
+            use_case.send(batch, lambda: NOON + timedelta(seconds=second))  # noqa: B023  (called at once)
+    channel.running = True
+
+    def opting_out(message: Envelope) -> Callable[[], None]:
+        decide(engine, TREATED, "withdrawn", NOON)
+        return lambda: channel.send(message)
+
+    channel.prepare = opting_out
+    use_case.send(batch, lambda: NOON + timedelta(minutes=5))
+    assert channel.delivered == []
+    assert rows(engine, "SELECT failures FROM channels") == [(5,)]
+
+
+def test_a_message_that_may_not_leave_costs_nothing_of_the_rate_limit(engine: Engine, channel: FakeChannel) -> None:
+    limits = {"email": ChannelLimits(per_minute=60, burst=10)}
+    limited = {"outreach": Outreach(limits=limits), "shards": 1, "at_once": 10}
+    use_case = intervention(engine, hundred(), channel, **limited)
+    [batch] = use_case.batches([use_case.plan(campaign(), CUTOFF, NOON)])
+    in_outbox = [customer for (customer,) in rows(engine, "SELECT customer_id FROM outbox ORDER BY id")]
+    decide(engine, in_outbox[:35], "withdrawn", NOON)
+    with pytest.raises(RestedError):
+        use_case.sending.send(batch, lambda: NOON, rest)
+    assert len(channel.delivered) == 10, "the whole burst, whoever was skipped before"
+
+
+class RestedError(Exception):
+    """The sender would wait for the rate limit."""
+
+
+def rest(_: float) -> None:
+    raise RestedError
 
 
 # Accounts

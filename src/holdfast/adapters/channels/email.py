@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Lock, Thread
 from time import monotonic
 
@@ -36,13 +37,19 @@ _SIGNED = (
 
 @dataclass(frozen=True)
 class Dkim:
-    """The key that signs for the sender's domain; its public half is published in DNS under ``selector``."""
+    """The key that signs for the sender's domain; its public half is published in DNS under ``selector``.
+
+    Raises SettingsError for a key that cannot sign.
+    """
 
     selector: str
     private_key: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        self.sign(b"From: specimen@shop.example\r\n\r\n", "shop.example")
+
     def sign(self, mail: bytes, domain: str) -> bytes:
-        """The mail with its DKIM-Signature (RFC 6376) in front. Raises SettingsError for a key that cannot sign."""
+        """The mail with its DKIM-Signature (RFC 6376) in front. Raises SettingsError when it cannot be signed."""
         import dkim
 
         headers = [name.lower().encode() for name in _SIGNED]
@@ -55,7 +62,7 @@ class Dkim:
                 canonicalize=(b"relaxed", b"relaxed"),
                 include_headers=[name for name in headers if re.search(rb"(?mi)^" + name + rb":", mail)],
             )
-        except dkim.DKIMException as error:
+        except (dkim.DKIMException, ValueError) as error:  # the latter of a key that is cut short
             raise SettingsError(
                 f"the DKIM key cannot sign ({error}); HOLDFAST_DKIM_KEY names a file with an RSA key in PEM form"
             ) from error
@@ -119,15 +126,18 @@ class SmtpConnection:
         self._between_messages = True  # False once a message was refused halfway, which RSET ends
         self._watch = _Watch(lambda: self._smtp, server.deadline)
 
-    def send(self, envelope: Envelope) -> None:
-        """See ``ports.ChannelConnection.send``."""
-        sender, recipient = sender_address(self._sender), envelope.recipient
+    def prepare(self, envelope: Envelope) -> Callable[[], None]:
+        """See ``ports.ChannelConnection.prepare``."""
+        sender = sender_address(self._sender)
         mail = as_email(envelope, self._sender).as_bytes()
         if self._dkim is not None:
             mail = self._dkim.sign(mail, sender.rpartition("@")[2])
+        return partial(self._send, sender, envelope.recipient, _dot_stuffed(mail))
+
+    def _send(self, sender: str, recipient: str, content: bytes) -> None:
         with self._watch.step() as over:
             between_messages, self._between_messages = self._between_messages, False
-            self._hand_over(sender, recipient, _dot_stuffed(mail), over, between_messages=between_messages)
+            self._hand_over(sender, recipient, content, over, between_messages=between_messages)
             self._between_messages = True
 
     def _begin(self, sender: str, over: Event, *, between_messages: bool) -> tuple[int, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -30,6 +30,6 @@ class MailboxConnection:
         self._mail = mail
         self._address = address
 
-    def send(self, envelope: Envelope) -> None:
-        """See ``ports.ChannelConnection.send``."""
-        self._mail.send(replace(envelope, recipient=self._address))
+    def prepare(self, envelope: Envelope) -> Callable[[], None]:
+        """See ``ports.ChannelConnection.prepare``."""
+        return self._mail.prepare(replace(envelope, recipient=self._address))

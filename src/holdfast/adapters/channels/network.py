@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 import httpcore
@@ -53,11 +55,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """As ``httpcore.NetworkBackend``. Raises AddressRefusedError when an address of the host is refused."""
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"no address for {host}: {error.strerror}") from error
-        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        addresses = _looked_up(host, port, self._deadline.left())
         for address in addresses:
             if not may_connect(address, self._allow):
                 raise AddressRefusedError(f"{host} leads to {address}, which is no public address and is not allowed")
@@ -73,6 +71,31 @@ class GuardedBackend(httpcore.NetworkBackend):
             else:
                 return _BoundedStream(stream, self._deadline)
         raise failure
+
+
+def _looked_up(host: str, port: int, seconds: float) -> list[str]:
+    """The host's addresses, each once.
+
+    The system's look-up cannot be given a time, so that a thread makes it, which is left behind when it takes longer.
+    """
+    answers: SimpleQueue[list[str] | OSError | UnicodeError] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
+            answers.put(error)
+        else:
+            answers.put(list(dict.fromkeys(str(one[4][0]) for one in found)))
+
+    Thread(target=look_up, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except Empty as error:
+        raise httpcore.ConnectTimeout(f"{host} was not looked up in time") from error
+    if isinstance(answer, list):
+        return answer
+    raise httpcore.ConnectError(f"no address for {host}: {answer}") from answer
 
 
 class _BoundedStream(httpcore.NetworkStream):

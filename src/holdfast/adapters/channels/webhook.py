@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import httpcore
 
@@ -76,8 +77,8 @@ class WebhookConnection:
         self._pool = pool
         self._deadline = deadline
 
-    def send(self, envelope: Envelope) -> None:
-        """See ``ports.ChannelConnection.send``. A repetition of the same message carries the same Idempotency-Key."""
+    def prepare(self, envelope: Envelope) -> Callable[[], None]:
+        """See ``ports.ChannelConnection.prepare``. A repetition of the message carries the same Idempotency-Key."""
         body = payload(envelope)
         headers = [
             ("Content-Type", "application/json"),
@@ -85,6 +86,9 @@ class WebhookConnection:
             ("Idempotency-Key", envelope.reference),
             *sign(self._target.key, envelope.reference, self._clock(), body).items(),
         ]
+        return partial(self._post, envelope, headers, body)
+
+    def _post(self, envelope: Envelope, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         self._deadline.start()
         try:
             with self._pool.stream("POST", self._target.url, headers=headers, content=body) as response:

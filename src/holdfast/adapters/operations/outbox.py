@@ -132,6 +132,7 @@ class SqlOutbox:
             Lease(one.outbox_id, one.epoch + 1, one.attempts + 1, version, until, one.draft, allowed.probe)
             for one, until in decided.send
         )
+        self._charge(batch.channel, len(leases), outreach, at)
         self._hand_out([lease.outbox_id for lease in leases], worker, at)
         for reason in {reason for _, reason in decided.skip}:
             self._skip([one.outbox_id for one, why in decided.skip if why is reason], reason, at)
@@ -272,11 +273,15 @@ class SqlOutbox:
         """How many messages the channel takes now, if any are due."""
         if not self._connection.scalar(select(self._due(batch, at).exists())):
             return Allowance(0)
-        throttle = self._throttle(batch.channel, at)
-        allowed, after = allowance(throttle, outreach.limits.get(batch.channel), limit, at)
-        if after != throttle:
-            self._keep(batch.channel, after)
+        allowed, _ = allowance(self._throttle(batch.channel, at), outreach.limits.get(batch.channel), limit, at)
         return allowed
+
+    def _charge(self, channel: str, messages: int, outreach: Outreach, at: datetime) -> None:
+        """Count so many messages, which ``_allowance`` allowed just before, against the channel's rate limit."""
+        throttle = self._throttle(channel, at)
+        _, after = allowance(throttle, outreach.limits.get(channel), messages, at)
+        if after != throttle:
+            self._keep(channel, after)
 
     def _throttle(self, channel: str, at: datetime) -> Throttle:
         query = select(ChannelRow.__table__).where(ChannelRow.name == channel).with_for_update()
