@@ -53,7 +53,6 @@ def dispatch(
     *,
     spent: Mapping[str, Spent],
     outreach: Outreach,
-    channel: str,
     at: datetime,
 ) -> Dispatch:
     """Decide about messages of one channel, at most one a customer; ``spent`` is by campaign run.

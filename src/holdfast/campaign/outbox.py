@@ -113,11 +113,15 @@ class Leased:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claimed message; ``due_at`` is when one that stays planned is due again."""
+    """What became of a claimed message.
+
+    ``due_at`` is when one that stays planned is due again, ``counts`` whether that was one of its attempts.
+    """
 
     state: State
     detail: str | None = None
     due_at: datetime | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def outcome_of(error: ChannelError | AmbiguousDeliveryError, lease: Lease, at: d
     down = isinstance(error, ChannelUnavailableError)
     if down or (isinstance(error, TemporaryChannelError) and lease.attempt < MAX_ATTEMPTS):
         due = at + delay(1 if down else lease.attempt, reference(lease.draft.idempotency_key))
-        return Outcome(State.PLANNED, str(error), due)
+        return Outcome(State.PLANNED, str(error), due, counts=not down)
     return Outcome(State.FAILED, str(error))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, func, insert, select, update
 
 from holdfast.adapters.operations import audit
 from holdfast.adapters.operations.columns import UtcInstant
@@ -77,7 +77,9 @@ _MARK = (
     .values(state=bindparam("new_state"), detail=bindparam("new_detail"), lease_until=None)
 )
 FINISH = _MARK.values(finished_at=bindparam("at", type_=UtcInstant))
-_PUT_BACK = _MARK.values(due_at=bindparam("at", type_=UtcInstant))
+_PUT_BACK = _MARK.values(
+    due_at=bindparam("at", type_=UtcInstant), attempts=OutboxRow.attempts - bindparam("uncounted", type_=Integer)
+)
 
 
 def claiming(lease: Lease, at: datetime) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def claiming(lease: Lease, at: datetime) -> dict[str, Any]:
 
 
 def finishing(lease: Lease, outcome: Outcome, at: datetime) -> dict[str, Any]:
-    """The values of ``FINISH``, and of ``_PUT_BACK``."""
+    """The values of ``FINISH``."""
     own = {"lease_id": lease.outbox_id, "lease_epoch": lease.epoch}
     return own | {"new_state": outcome.state.value, "new_detail": outcome.detail, "at": outcome.due_at or at}
 
@@ -124,7 +126,6 @@ class SqlOutbox:
             ),
             spent={row.campaign_id: Spent(row.contacts, row.spent) for row in rows},
             outreach=outreach,
-            channel=batch.channel,
             at=at,
         )
         version = self._connection.scalar(select(GateRow.version)) or 0
@@ -148,8 +149,10 @@ class SqlOutbox:
 
     def finish(self, lease: Lease, outcome: Outcome, at: datetime) -> bool:
         self._share_gate()
-        statement = _PUT_BACK if outcome.state is State.PLANNED else FINISH
-        if self._connection.execute(statement, finishing(lease, outcome, at)).rowcount != 1:
+        statement, values = FINISH, finishing(lease, outcome, at)
+        if outcome.state is State.PLANNED:
+            statement, values = _PUT_BACK, values | {"uncounted": 0 if outcome.counts else 1}
+        if self._connection.execute(statement, values).rowcount != 1:
             return False
         if outcome.state is State.FAILED:
             self._void([lease.outbox_id])
