@@ -1,8 +1,10 @@
 """The FeatureStore port's contract, on Feast itself (DuckDB offline, SQL registry, SQLite online) and on the fake."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from holdfast.adapters.atomic import write_parquet
 from holdfast.adapters.environment import activate, variables
 from holdfast.adapters.feature_store import FeastStore
 from holdfast.adapters.online.configured import writer
+from holdfast.adapters.operations import database
 from holdfast.errors import FeatureStoreError, MissingDataError
 from holdfast.features.catalog import FAMILIES, FEATURE_NAMES
 from holdfast.ports import FeatureStore
@@ -218,6 +221,29 @@ def test_our_own_join_answers_as_feast_does(feast_store: FeastStore, settings: S
     answered = joined["days_since_order"].notna()
     assert 100 < answered.sum() < len(asked) - 100
     assert (joined["days_since_order"] < 0).any(), "a correction was read"
+
+
+def test_two_runs_at_once_declare_the_same_views(settings: Settings) -> None:
+    database.upgrade(settings.operations)
+    both = Barrier(2)
+
+    def declared(_: int) -> list[str]:
+        engine = database.connect(settings.operations)
+        store = FeastStore(
+            settings.feast_repo,
+            settings.feast_offline,
+            datetime(2017, 11, 26, tzinfo=UTC),
+            writer(settings.feast_online),
+            alone=lambda: database.exclusive(engine),
+        )
+        both.wait()
+        names = store.apply()
+        assert {view.name for view in store.sdk.list_feature_views()} == set(names)
+        return names
+
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(declared, range(2))
+    assert one == two
 
 
 def test_a_look_up_before_the_registry_knows_the_service_says_what_to_run(settings: Settings) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -43,17 +43,26 @@ class FeastStore:
     The variables that ``feature_store.yaml`` names must be in the environment (``holdfast.adapters.environment``).
     ``written_at`` stamps offline rows, so that of two rows for one event time the later written counts. ``online``
     writes the same store that Feast's configuration names, in bulk. Questions of more than ``own_join_above`` entity
-    rows are answered by ``holdfast.asof`` over the same files.
+    rows are answered by ``holdfast.asof`` over the same files. Feast's registry does not bear two writers at once;
+    ``alone`` gives a context that one process at a time is in.
     """
 
     def __init__(
-        self, repo: Path, offline: Path, written_at: datetime, online: OnlineWriter, own_join_above: int = 1_000_000
+        self,
+        repo: Path,
+        offline: Path,
+        written_at: datetime,
+        online: OnlineWriter,
+        *,
+        own_join_above: int = 1_000_000,
+        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._repo = repo
         self._offline = offline
         self._written_at = written_at
         self._online = online
         self._own_join_above = own_join_above
+        self._alone = alone
 
     @cached_property
     def sdk(self) -> feast.FeatureStore:
@@ -71,7 +80,7 @@ class FeastStore:
         views = [*declared["feature_views"], declared["scores"]]
         services = [declared["churn_model"], declared["customer_card"]]
         names = [view.name for view in views]
-        with _explained():
+        with _explained(), self._alone():
             gone: list[Any] = [view for view in self.sdk.list_feature_views() if view.name not in names]
             self.sdk.apply([declared["customer"], *views, *services], objects_to_delete=gone, partial=False)
         return names
@@ -149,7 +158,8 @@ class FeastStore:
         """Copy one view's rows as of ``cutoff`` online, and tell Feast, as if it had materialized them itself."""
         view, project = self.sdk.get_feature_view(name), self.sdk.project
         self._online.write(project, (self._rows(view, batch, cutoff) for batch in self._batches(name, cutoff)))
-        self.sdk.registry.apply_materialization(view, project, cutoff - timedelta(seconds=1), cutoff)
+        with _explained(), self._alone():
+            self.sdk.registry.apply_materialization(view, project, cutoff - timedelta(seconds=1), cutoff)
 
     def _batches(self, view: str, cutoff: datetime) -> Iterator[pa.RecordBatch]:
         """The view's offline rows at exactly this event time, which one file holds, created at one time."""

@@ -75,6 +75,7 @@ def feature_store() -> FeastStore:
         now(),
         online=online_writer(here.feast_online),
         own_join_above=here.historical_join_rows,
+        alone=lambda: database.exclusive(engine()),
     )
 
 
