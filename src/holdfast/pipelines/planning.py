@@ -162,7 +162,7 @@ class Planning:
     def batches(self, plans: Sequence[Plan], channel: str, shards: int) -> list[dict[str, Any]]:
         """The batches of one channel's messages, as plain values; none for a campaign that does not use it."""
         with self.operations.reading() as tx:
-            runs = [known_run(tx, one["campaign_id"]) for one in plans if one["passed_over"] is None]
+            runs = [known_run(tx, one["campaign_id"]) for one in plans if one.get("passed_over") is None]
         return [
             vars(Batch(channel, shard, shards, run.id))
             for run in runs
