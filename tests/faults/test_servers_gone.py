@@ -247,13 +247,13 @@ MAIL = Envelope("email", "anna@shop.example", "win_back@2017-11-26:7:email", at=
 
 
 def test_a_mail_server_that_falls_silent_anywhere_is_down_or_leaves_a_doubt_and_never_hangs() -> None:
-    """At first, then a piece of the conversation later every time, until all of it comes through."""
-    ends = []
-    for pieces in range(3, 40):
-        ends.append(mailed(pieces))
-        if ends[-1] == "sent":
+    """At first, then a piece later every time; how a conversation is cut into pieces differs from time to time."""
+    ends: set[str] = set()
+    for _ in range(5):
+        ends |= {mailed(pieces) for pieces in range(3, 16)}
+        if len(ends) == 3:
             break
-    assert set(ends) == {"down", "doubt", "sent"}
+    assert ends == {"down", "doubt", "sent"}
 
 
 def mailed(pieces: int) -> str:
