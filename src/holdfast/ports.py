@@ -210,6 +210,10 @@ class HistoricalFeatures(Protocol):
         """
         ...
 
+    def lacking(self, cutoffs: Sequence[date]) -> list[date]:
+        """Those of the cutoffs without features of their own: ``historical`` may answer for them with older ones."""
+        ...
+
 
 class FeatureStore(HistoricalFeatures, Protocol):
     """Feast, as the loop uses it: offline tables fed by us, the online store read by anyone."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from holdfast.errors import MissingDataError
 from holdfast.features.catalog import FAMILIES, present
+from holdfast.features.rhythm import RHYTHM
 from holdfast.scores import SCORE_NAMES
 
 KEYS = ["customer_id", "event_timestamp"]
@@ -39,6 +40,10 @@ class FakeFeatureStore:
     def stored(self, views: Sequence[str]) -> set[str]:
         cutoffs = [set(self._offline.get(view, {})) for view in views]
         return set.intersection(*cutoffs) if cutoffs else set()
+
+    def lacking(self, cutoffs: Sequence[date]) -> list[date]:
+        kept = self.stored([RHYTHM.view])
+        return [one for one in cutoffs if one.isoformat() not in kept]
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
         for view, rows in tables.items():

@@ -105,6 +105,13 @@ def test_a_cutoff_counts_as_stored_once_every_view_asked_about_has_it(store: Fea
     assert store.stored([first, "of no family"]) == store.stored([]) == set()
 
 
+def test_a_cutoff_that_older_features_would_answer_for_is_told_as_lacking(store: FeatureStore) -> None:
+    between = NOVEMBER - timedelta(days=7)
+    asked = pd.DataFrame({"customer_id": ["007"], "event_timestamp": [pd.Timestamp(instant(between, ZONE))]})
+    assert store.historical(asked)["days_since_order"].notna().all()
+    assert store.lacking([OCTOBER, between, NOVEMBER]) == [between]
+
+
 def test_writing_a_cutoff_again_replaces_its_rows_and_no_others(store: FeatureStore) -> None:
     store.write(tables(NOVEMBER, ["9"], base=7000))
     assert store.snapshot(NOVEMBER)["customer_id"].tolist() == ["9"]

@@ -22,6 +22,7 @@ from holdfast.adapters.storage import of_database, reading
 from holdfast.asof import CREATED, KEYS, TIME, FeatureTable, asof_join
 from holdfast.errors import FeatureStoreError, MissingDataError, StorageError
 from holdfast.features.catalog import FAMILIES, MODEL_SERVICE, present
+from holdfast.features.rhythm import RHYTHM
 from holdfast.features.spec import Family
 from holdfast.ports import Served, ServedFeature, ServedView
 from holdfast.scores import SCORE_NAMES, SCORES_VIEW
@@ -93,6 +94,10 @@ class FeastStore:
     def stored(self, views: Sequence[str]) -> set[str]:
         cutoffs = [{path.stem for path in (self._offline / view).glob("*.parquet")} for view in views]
         return set.intersection(*cutoffs) if cutoffs else set()
+
+    def lacking(self, cutoffs: Sequence[date]) -> list[date]:
+        kept = self.stored([RHYTHM.view])  # on in every shop, and written with all others
+        return [one for one in cutoffs if one.isoformat() not in kept]
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
         for view, rows in tables.items():

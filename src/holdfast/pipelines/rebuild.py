@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -105,6 +106,9 @@ class _Recomputed:
     lake: Lake
     rules: Rules
     families: Sequence[Family]
+
+    def lacking(self, cutoffs: Sequence[date]) -> list[date]:
+        return []  # each is computed
 
     def historical(self, entities: pd.DataFrame) -> pd.DataFrame:
         zone = self.rules.shop.zone

@@ -72,12 +72,14 @@ class Training:
 
         It serves the candidates of the rules, and those ``beside`` them that are to be compared.
         Returns its path, its size, its cutoffs and the lake versions it rests on. Raises SettingsError for candidates
-        that cannot compete, and ImmatureLabelError when the history is too short for the backtest.
+        that cannot compete, ImmatureLabelError when the history is too short for the backtest, and MissingDataError
+        when a cutoff has no features of its own.
         """
         self._require_competition()
         day, zone = date.fromisoformat(cutoff), self._rules.shop.zone
         splits = self._splits(day)
         cutoffs = self._matured(day)
+        self._require_own_features(cutoffs)
         versions = {table: self._lake.version(table) for table in _TABLES if self._lake.exists(table)}
         orders = self._lake.read("orders")
         orders = orders[orders["ordered_at"] < instant(day, zone)]
@@ -101,6 +103,14 @@ class Training:
             "test_cutoffs": [split.test.isoformat() for split in splits],
             "lake_versions": versions,
         }
+
+    def _require_own_features(self, cutoffs: Sequence[date]) -> None:
+        lacking = self._store.lacking(cutoffs)
+        if lacking:
+            raise MissingDataError(
+                f"{len(lacking)} of {len(cutoffs)} training cutoffs have no features of their own, the first "
+                f"{min(lacking)}; older ones must not stand in for them. Run the features DAG again."
+            )
 
     def fit(self, name: str, prepared: Mapping[str, Any]) -> dict[str, Any]:
         """Train the candidate and log it as one run.
